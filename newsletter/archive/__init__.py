@@ -1,0 +1,1 @@
+"""Every issue, kept for good, as pages that need nothing but a browser."""

@@ -1,0 +1,1 @@
+"""Rules an issue must or should meet before it is sent, one function each."""

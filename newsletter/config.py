@@ -1,0 +1,185 @@
+"""The project folder and its settings file, newsletter.yaml."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from newsletter import source
+from newsletter.errors import NewsletterError
+from newsletter.source import Line, refused
+
+SETTINGS_FILE = "newsletter.yaml"
+
+_ADDRESS = re.compile(r"[^@\s<>\",;:\\]+@[^@\s<>\",;:\\]+\.[^@\s<>\",;:\\]+")
+
+
+def _address(value: str) -> str:
+    if not _ADDRESS.fullmatch(value) or not value.isascii():
+        raise refused(f"'{value}' is not an e-mail address; write it like editors@example.org")
+    return value
+
+
+def _web_address(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
+        raise refused(f"'{value}' is not a web address; write it like https://news.example.org")
+    return value.rstrip("/")
+
+
+def _reference(value: str) -> str:
+    if not re.match(r"(env|file):.", value):
+        raise refused("a secret is named, not written: 'env:NAME' or 'file:PATH' (a file only you can read)")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+SecretReference = Annotated[str, AfterValidator(_reference)]
+ListName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+
+
+class Settings(BaseModel):
+    """The base of settings: frozen, and no key that is not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Sender(Settings):
+    """The From of every mail."""
+
+    name: Line
+    address: Address
+
+
+class MailingList(Settings):
+    """A list that readers subscribe to."""
+
+    title: Line
+    description: Line | None = None
+
+
+class HeadingSettings(Settings):
+    """How a country or a declared subject is printed in this house."""
+
+    heading: Line | None = None
+    label: Line | None = None
+    sort: Line | None = None
+
+
+class Newsletter(Settings):
+    """Everything newsletter.yaml may say."""
+
+    name: Line
+    title: Line = "{name}: {period}"
+    sender: Sender
+    reply_to: Address | None = None
+    bounce: Address | None = None
+    address: tuple[Line, ...] = Field(min_length=1)
+    reason: Line
+    url: WebAddress
+    language: Line = "en"
+    theme: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")] = "weekly"
+    database: Line = "sqlite:///subscribers/newsletter.db"
+    secret: SecretReference = "file:secret.key"  # noqa: S105 - names the file, is not the secret
+    lists: dict[ListName, MailingList] = Field(min_length=1)
+    subjects: dict[Line, HeadingSettings] = Field(default_factory=dict)
+    countries: dict[Line, HeadingSettings] = Field(default_factory=dict)
+    provider: dict[str, Any] = Field(default_factory=lambda: {"name": "outbox", "folder": "outbox"})
+    credits: str | None = None
+    disclaimer: str | None = None
+
+    def online_url(self, slug: str) -> str:
+        """Say where an issue stands in the public archive; the same for every reader, so it carries no token."""
+        return f"{self.url}/archive/issues/{slug}.html"
+
+    @property
+    def archive_url(self) -> str:
+        """Say where the archive's first page stands."""
+        return f"{self.url}/archive/index.html"
+
+    def leave_url(self, token: str) -> str:
+        """Say where a reader leaves; a POST there is the one-click unsubscribe of RFC 8058."""
+        return f"{self.url}/leave/{token}"
+
+    def preferences_url(self, token: str) -> str:
+        """Say where a reader changes what they follow."""
+        return f"{self.url}/preferences/{token}"
+
+    @property
+    def domain(self) -> str:
+        """The domain mails are sent from."""
+        return self.sender.address.rpartition("@")[2]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder and its settings."""
+
+    root: Path
+    settings: Newsletter
+    source: source.Source
+
+    @property
+    def issues(self) -> Path:
+        """The folder editors write in."""
+        return self.root / "issues"
+
+    @property
+    def templates(self) -> Path:
+        """The folder whose templates stand before the built-in ones."""
+        return self.root / "templates"
+
+    @property
+    def file(self) -> str:
+        """What messages call the settings file."""
+        return self.source.file
+
+    def secret(self) -> bytes:
+        """Return what signs readers' links. Raises NewsletterError when it is missing or open to others."""
+        return resolve_secret(self.settings.secret, self.root).encode()
+
+
+def find(start: Path) -> Path:
+    """Return the nearest folder, from `start` upwards, that holds newsletter.yaml. Raises NewsletterError."""
+    here = start.resolve()
+    for folder in (here, *here.parents):
+        if (folder / SETTINGS_FILE).is_file():
+            return folder
+    raise NewsletterError(f"{source.display(start)}: no {SETTINGS_FILE} here or above; 'newsletter init DIR' makes one")
+
+
+def load(root: Path) -> Project:
+    """Load the settings of the project in a folder. Raises FaultsError and NewsletterError."""
+    read = source.read(root / SETTINGS_FILE)
+    return Project(root.resolve(), source.validate(Newsletter, read), read)
+
+
+def resolve_secret(reference: str, root: Path, environment: Mapping[str, str] | None = None) -> str:
+    """Return the secret that `env:NAME` or `file:PATH` names; a relative path starts at `root`.
+
+    Raises NewsletterError when it is not there, empty, or in a file that others can read.
+    """
+    kind, _, name = reference.partition(":")
+    if kind == "env":
+        value = (os.environ if environment is None else environment).get(name, "")
+        if not value.strip():
+            raise NewsletterError(f"the environment variable {name}, which {SETTINGS_FILE} names, is not set")
+        return value.strip()
+    path = root / name
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        value = path.read_text("utf-8").strip()
+    except OSError as error:
+        raise NewsletterError(f"{source.display(path)}: the secret cannot be read: {error.strerror}") from None
+    if mode & 0o077:
+        raise NewsletterError(f"{source.display(path)}: others can read this secret; run 'chmod 600 {name}'")
+    if not value:
+        raise NewsletterError(f"{source.display(path)}: the secret is empty")
+    return value

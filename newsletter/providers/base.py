@@ -1,0 +1,137 @@
+"""The contract between a mailing and whoever carries it.
+
+A carrier takes either one message at a time, ready to go (MessageCarrier: a folder, SMTP), or one body with the fields
+of many readers (BatchCarrier: an API that merges on its side). Both answer with outcomes, never with exceptions for
+what a network may do: an exception means that the run must stop with nobody marked as failed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from newsletter.errors import StoppedError
+
+
+class Outcome(StrEnum):
+    """What became of a message, as far as the carrier's answer tells."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"  # this reader's message was refused for good
+    DEFERRED = "deferred"  # it surely did not leave; it may be tried again
+    UNKNOWN = "unknown"  # it may or may not have left; it must not be tried blindly
+
+
+class Guard(StrEnum):
+    """What keeps a second copy from arriving when a first answer was lost."""
+
+    NONE = "none"
+    REPEATABLE = "repeatable"  # the same key and bytes again make no second copy
+    LOOKUP = "lookup"  # the carrier can be asked which readers it has
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One reader's message, ready to go. `data` has CRLF line ends and no line that starts with a dot."""
+
+    reader: int
+    key: str  # the mailing's name, then the reader's id: stable over retries
+    sender: str  # the return path
+    recipient: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Merge:
+    """One body for many readers, with `__NL_...__` tokens where a reader's fields belong, in headers too."""
+
+    subject: str
+    sender: str  # the From header's value, encoded
+    reply_to: str | None
+    html: str
+    text: str
+    headers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A reader of a batch: id, address, name, and a value for each token."""
+
+    reader: int
+    address: str
+    name: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A chunk for a carrier that merges. `key` is the same on every attempt; `tag` names the issue."""
+
+    key: str
+    tag: str
+    merge: Merge
+    recipients: tuple[Recipient, ...]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a carrier answered for one message or batch.
+
+    `outcome` holds for every reader that `exceptions` does not name. `retry_after` is in seconds.
+    """
+
+    outcome: Outcome
+    detail: str = ""
+    reference: str = ""
+    retry_after: float | None = None
+    exceptions: Mapping[int, tuple[Outcome, str]] = field(default_factory=dict)
+
+
+class ProviderStoppedError(StoppedError):
+    """The carrier refuses us, not a reader: a wrong key, a closed account. The run stops."""
+
+
+class Provider(ABC):
+    """What every carrier says of itself."""
+
+    name: ClassVar[str]
+    guard: ClassVar[Guard] = Guard.NONE
+    chunk_size: ClassVar[int]  # most readers in one chunk of the ledger
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Say in a few words where mail goes, without any secret: 'smtp 127.0.0.1:25'."""
+
+    def close(self) -> None:  # noqa: B027 - most carriers hold nothing open
+        """Let go of connections; sending again opens them anew."""
+
+
+class MessageCarrier(Provider):
+    """Carries one message per call."""
+
+    @abstractmethod
+    def deliver(self, envelope: Envelope) -> Receipt:
+        """Hand one message over. Raises ProviderStoppedError when the carrier refuses us altogether."""
+
+    def knows(self, envelope: Envelope) -> bool | None:
+        """Say whether the carrier has this message; None when it cannot be asked."""
+        del envelope
+        return None
+
+
+class BatchCarrier(Provider):
+    """Carries one body for many readers per call."""
+
+    lag: ClassVar[float] = 0.0  # seconds before an absent reader in a look-up counts as absent
+
+    @abstractmethod
+    def deliver(self, batch: Batch) -> Receipt:
+        """Hand one batch over, in one request. Raises ProviderStoppedError as above."""
+
+    def lookup(self, batch: Batch) -> Mapping[int, Outcome] | None:
+        """Ask which readers of a batch the carrier has; None when it cannot be asked."""
+        del batch
+        return None

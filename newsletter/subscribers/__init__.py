@@ -1,0 +1,1 @@
+"""The readers: who they are, what they follow, what they agreed to."""

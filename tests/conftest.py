@@ -1,0 +1,67 @@
+"""What tests in every room use: the sample project, the shared data, real components."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from newsletter import config
+from newsletter.issue.countries import Countries
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPONENTS = {"smtp-sink": "/usr/sbin/smtp-sink", "chromium": "/usr/bin/chromium", "w3m": "/usr/bin/w3m"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden editions anew; read the diff")
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of real documents and data, which a user's clone does not have."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the folder ../shared with real documents is not here; nothing to install, the test is optional")
+    return folder
+
+
+def component(name: str) -> str:
+    """Return the path of a real component, or skip with the command that installs it (fail with CI=true)."""
+    path = shutil.which(name) or COMPONENTS[name]
+    if not Path(path).exists():
+        message = f"{name} is not installed; 'sudo scripts/components' installs it"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
+
+
+@pytest.fixture
+def project_folder(tmp_path: Path) -> Path:
+    """A copy of the sample project that a test may change."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    shutil.copy(ROOT / "newsletter.yaml", folder)
+    shutil.copytree(ROOT / "issues", folder / "issues")
+    shutil.copytree(ROOT / "subscribers", folder / "subscribers", ignore=shutil.ignore_patterns("*.db*"))
+    (folder / "templates").mkdir()
+    secret = folder / "secret.key"
+    secret.write_text("a secret only the tests know\n")
+    secret.chmod(0o600)
+    return folder
+
+
+@pytest.fixture
+def project(project_folder: Path) -> Iterator[config.Project]:
+    """The sample project, loaded from its copy."""
+    yield config.load(project_folder)
+
+
+@pytest.fixture
+def countries(project: config.Project) -> Countries:
+    """The country table with the sample project's house labels."""
+    return Countries.from_settings(project.settings)
