@@ -8,15 +8,19 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from newsletter import source
 from newsletter.errors import NewsletterError
-from newsletter.source import Line, refused
+from newsletter.languages import Language
+from newsletter.source import Line, as_text, refused
 
 SETTINGS_FILE = "newsletter.yaml"
+
+TITLE_FIELDS = ("name", "number", "period")
 
 _ADDRESS = re.compile(r"[^@\s<>\",;:\\]+@[^@\s<>\",;:\\]+\.[^@\s<>\",;:\\]+")
 
@@ -39,10 +43,37 @@ def _reference(value: str) -> str:
     return value
 
 
+def _list_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", value):
+        raise refused(
+            f"'{value}' cannot name a list; use a-z, 0-9 and hyphens, and put the words readers see in 'title'"
+        )
+    return value
+
+
+def _theme(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", value):
+        raise refused(f"'{value}' cannot name a theme; write the name of a folder in templates, such as weekly")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        parts = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(value) if name is not None]
+    except ValueError:
+        raise refused("a brace is never closed or never opened; write {name}, {number} or {period}") from None
+    for name, spec, conversion in parts:
+        if name not in TITLE_FIELDS or spec or conversion:
+            raise refused(
+                f"a title has no {{{name}}}; it may have {', '.join(f'{{{field}}}' for field in TITLE_FIELDS)}"
+            )
+    return value
+
+
 Address = Annotated[str, AfterValidator(_address)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 SecretReference = Annotated[str, AfterValidator(_reference)]
-ListName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+ListName = Annotated[str, AfterValidator(_list_name)]
 
 
 class Settings(BaseModel):
@@ -77,23 +108,23 @@ class Newsletter(Settings):
     """Everything newsletter.yaml may say."""
 
     name: Line
-    title: Line = "{name}: {period}"
+    title: Annotated[Line, AfterValidator(_pattern)] = "{name}: {period}"
     sender: Sender
     reply_to: Address | None = None
     bounce: Address | None = None
     address: tuple[Line, ...] = Field(min_length=1)
     reason: Line
     url: WebAddress
-    language: Line = "en"
-    theme: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")] = "weekly"
+    language: Language = "en"
+    theme: Annotated[str, AfterValidator(_theme)] = "weekly"
     database: Line = "sqlite:///subscribers/newsletter.db"
     secret: SecretReference = "file:secret.key"  # noqa: S105 - names the file, is not the secret
     lists: dict[ListName, MailingList] = Field(min_length=1)
     subjects: dict[Line, HeadingSettings] = Field(default_factory=dict)
     countries: dict[Line, HeadingSettings] = Field(default_factory=dict)
     provider: dict[str, Any] = Field(default_factory=lambda: {"name": "outbox", "folder": "outbox"})
-    credits: str | None = None
-    disclaimer: str | None = None
+    credits: Annotated[str, AfterValidator(as_text)] | None = None
+    disclaimer: Annotated[str, AfterValidator(as_text)] | None = None
 
     def online_url(self, slug: str) -> str:
         """Say where an issue stands in the public archive; the same for every reader, so it carries no token."""
