@@ -2,84 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
-import zoneinfo
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from babel.core import Locale, UnknownLocaleError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
-from pydantic_core import PydanticCustomError
 
-from newsletter.issue import prose
+from newsletter.issue.folding import fold
+from newsletter.issue.values import Body, Day, Moment, Number, Prose, Slug, Url, Zone
+from newsletter.languages import Language
 from newsletter.source import Line, refused
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}")
-
-
-def _day(value: Any) -> Any:
-    if isinstance(value, str) and _DATE.fullmatch(value.strip()):
-        try:
-            return dt.date.fromisoformat(value.strip())
-        except ValueError:
-            pass
-    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        return value
-    raise refused(f"'{value}' is not a date; write it as 2016-04-22")
-
-
-def _moment(value: Any) -> Any:
-    if isinstance(value, dt.datetime):
-        return value
-    if isinstance(value, str) and _MOMENT.fullmatch(value.strip()):
-        try:
-            return dt.datetime.fromisoformat(value.strip())  # zone stands beside it
-        except ValueError:
-            pass
-    raise refused(f"'{value}' is not a date with a time; write it as 2016-04-28 18:00")
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) and int(value) > 0:
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    raise refused(f"'{value}' is not a positive number; write it like 245")
-
-
-def _prose(value: str, *, headings: bool = False) -> str:
-    if not value.strip():
-        raise refused("this text is empty; write it or delete the key")
-    faults = prose.faults(value, headings=headings)
-    if faults:
-        raise PydanticCustomError("newsletter", "{message}", {"message": faults[0][1], "faults": faults})
-    return value.strip("\n")
-
-
-def _body(value: str) -> str:
-    return _prose(value, headings=True)
-
-
-def _url(value: str) -> str:
-    problem = prose.target_fault(value)
-    if problem:
-        raise refused(problem)
-    return value
-
-
-def _zone(value: str) -> str:
-    if value not in zoneinfo.available_timezones():
-        raise refused(f"'{value}' is not a time zone; write one like America/New_York or UTC")
-    return value
-
-
-def _language(value: str) -> str:
-    try:
-        Locale.parse(value, sep="-")
-    except (UnknownLocaleError, ValueError):
-        raise refused(f"'{value}' is not a language tag (BCP 47); write one like en, fr or pt-BR") from None
-    return value
+_MOST_FAULTS = 100  # wrong names are looked up for likeness, which takes time
 
 
 def _country_name(value: str, info: ValidationInfo) -> str:
@@ -93,29 +26,28 @@ def _country_name(value: str, info: ValidationInfo) -> str:
 def _subject_names(value: Any, info: ValidationInfo) -> Any:
     """Look every subject's name up; faults go to the context, so that they join those found deeper down.
 
-    A subject that lists its `countries` may be called anything.
+    A subject that lists its `countries` may be called anything. One place under two names is a fault too.
     """
     context = info.context or {}
     countries = context.get("countries")
-    if countries is not None and isinstance(value, dict):
-        for name, subject in value.items():
-            if isinstance(subject, dict) and subject.get("countries"):
-                continue
-            problem = countries.fault(name)
-            if problem:
-                context["faults"].append((("updates", name), problem))
+    if countries is None or not isinstance(value, Mapping):
+        return value
+    first: dict[Any, str] = {}
+    faults: list[tuple[tuple[str, ...], str]] = []
+    for name, subject in value.items():
+        free = isinstance(subject, Mapping) and subject.get("countries")
+        problem = None if free else countries.fault(name)
+        places = None if free else countries.resolve(name)
+        same = first.setdefault(frozenset(place.key for place in places) if places else fold(name), name)
+        if same != name:
+            line = context["source"].line(("updates", same))
+            problem = f"'{name}' is the same as '{same}' in line {line}; put all updates under one of them"
+        if problem:
+            faults.append((("updates", name), problem))
+        if len(faults) == _MOST_FAULTS:
+            break
+    context["faults"].extend(faults)
     return value
-
-
-Day = Annotated[dt.date, BeforeValidator(_day)]
-Moment = Annotated[dt.datetime, BeforeValidator(_moment)]
-Number = Annotated[int, BeforeValidator(_number)]
-Prose = Annotated[str, AfterValidator(_prose)]
-Body = Annotated[str, AfterValidator(_body)]
-Url = Annotated[str, AfterValidator(_url)]
-Zone = Annotated[str, AfterValidator(_zone)]
-Language = Annotated[str, AfterValidator(_language)]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,80}$")]
 
 
 class Frozen(BaseModel):
