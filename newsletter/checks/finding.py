@@ -1,17 +1,18 @@
-"""What a check is given and what it finds."""
+"""What a check is, and what it finds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from newsletter.config import Project
-from newsletter.edition.model import Edition
-from newsletter.issue.countries import Countries
-from newsletter.issue.folder import IssueFile
+from newsletter.checks.proof import Proof, Spot
+
+__all__ = ["Check", "Finding", "Level", "Proof", "Rule", "Spot", "check"]
 
 Level = Literal["block", "warn", "info"]
+Rule = Callable[[Proof], Iterable[Spot]]
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,28 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Proof:
-    """Everything a check may look at: the issue as written and the edition made from it."""
+class Check:
+    """A rule with its stable code and its level: block stops a send, warn can be accepted, info only informs."""
 
-    project: Project
-    countries: Countries
-    file: IssueFile
-    edition: Edition
+    code: str
+    level: Level
+    rule: Rule
+
+    @property
+    def reason(self) -> str:
+        """Why the rule is there, for an editor to read."""
+        return inspect.cleandoc(self.rule.__doc__ or "")
+
+    def __call__(self, proof: Proof) -> Iterator[Finding]:
+        """Apply the rule to a proof."""
+        for spot in self.rule(proof):
+            yield Finding(self.code, self.level, spot.message, spot.file, spot.line)
 
 
-# A check yields (level, message, location in the issue, line breaks into the text there).
-CheckFunction = Callable[[Proof], Iterable[Finding]]
+def check(code: str, level: Level) -> Callable[[Rule], Check]:
+    """Make a check of a function; its docstring is the reason an editor reads."""
+
+    def made(rule: Rule) -> Check:
+        return Check(code, level, rule)
+
+    return made
