@@ -1,0 +1,97 @@
+"""The tokens in readers' links: each opens one thing for one reader, and none holds an address.
+
+A token is `<reader>.<list>.<signature>` (a confirmation also says when it was made): short, and safe in a URL as it
+stands. Every purpose signs with a key of its own, so that a token for one never opens another.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import re
+
+from itsdangerous import BadSignature, Signer
+
+from newsletter.errors import NewsletterError
+
+CONFIRM_WITHIN = dt.timedelta(days=7)
+
+_PAYLOAD = re.compile(r"([1-9][0-9]{0,18})\.([a-z0-9][a-z0-9-]{0,40})", re.ASCII)
+_CONFIRMATION = re.compile(_PAYLOAD.pattern + r"\.([1-9][0-9]{0,11})", re.ASCII)
+
+
+class TokenError(NewsletterError):
+    """A link that is not ours, not whole, not for this purpose, or too old."""
+
+
+def derive(secret: bytes, purpose: str) -> bytes:
+    """Derive a key of 32 bytes for one purpose from the project's secret."""
+    return hmac.digest(secret, f"newsletter/{purpose}/1".encode(), "sha256")
+
+
+class Tokens:
+    """Signs and reads tokens with the project's secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._leave = _signer(secret, "leave")
+        self._preferences = _signer(secret, "preferences")
+        self._confirm = _signer(secret, "confirm")
+
+    def leave(self, reader: int, list_name: str) -> str:
+        """Make the token that leaves a list. It never expires: an old mail must still let its reader go."""
+        return _sign(self._leave, f"{reader}.{list_name}")
+
+    def preferences(self, reader: int, list_name: str) -> str:
+        """Make the token that opens a reader's preferences."""
+        return _sign(self._preferences, f"{reader}.{list_name}")
+
+    def confirm(self, reader: int, list_name: str, now: dt.datetime) -> str:
+        """Make the token that confirms a subscription, good for seven days from `now`."""
+        return _sign(self._confirm, f"{reader}.{list_name}.{int(now.timestamp())}")
+
+    def read_leave(self, token: str) -> tuple[int, str]:
+        """Return the reader and list of a leave token. Raises TokenError."""
+        return _read(self._leave, token)
+
+    def read_preferences(self, token: str) -> tuple[int, str]:
+        """Return the reader and list of a preferences token. Raises TokenError."""
+        return _read(self._preferences, token)
+
+    def read_confirm(self, token: str, now: dt.datetime) -> tuple[int, str]:
+        """Return the reader and list of a confirmation token. Raises TokenError, also when it is too old."""
+        found = _CONFIRMATION.fullmatch(_unsign(self._confirm, token))
+        if not found:
+            raise _broken()
+        age = now - dt.datetime.fromtimestamp(int(found[3]), dt.UTC)
+        if age > CONFIRM_WITHIN:
+            raise TokenError("this link was good for seven days; subscribe again to get a new one")
+        return int(found[1]), found[2]
+
+
+def _signer(secret: bytes, purpose: str) -> Signer:
+    # The key is derived once here and not at each signature: a send signs two tokens for every reader.
+    key = derive(secret, f"token/{purpose}")
+    return Signer(key, salt=purpose, sep=".", key_derivation="none", digest_method=hashlib.sha256)
+
+
+def _sign(signer: Signer, payload: str) -> str:
+    return signer.sign(payload).decode("ascii")
+
+
+def _unsign(signer: Signer, token: str) -> str:
+    try:
+        return signer.unsign(token).decode("utf-8")
+    except (BadSignature, UnicodeError):
+        raise _broken() from None
+
+
+def _read(signer: Signer, token: str) -> tuple[int, str]:
+    found = _PAYLOAD.fullmatch(_unsign(signer, token))
+    if not found:
+        raise _broken()
+    return int(found[1]), found[2]
+
+
+def _broken() -> TokenError:
+    return TokenError("this link is not complete; copy it whole from the mail")
