@@ -7,13 +7,19 @@ what a network may do: an exception means that the run must stop with nobody mar
 
 from __future__ import annotations
 
+import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
+from newsletter.config import Settings
 from newsletter.errors import StoppedError
+
+_NOT_PRINTED = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
 class Outcome(StrEnum):
@@ -81,6 +87,8 @@ class Receipt:
     """What a carrier answered for one message or batch.
 
     `outcome` holds for every reader that `exceptions` does not name. `retry_after` is in seconds.
+    `split` says that a rejected batch was refused as a whole, for the sake of one bad address or of its size: nothing
+    of it left, and its halves are to be delivered as batches of their own, down to the one reader who is to blame.
     """
 
     outcome: Outcome
@@ -88,6 +96,7 @@ class Receipt:
     reference: str = ""
     retry_after: float | None = None
     exceptions: Mapping[int, tuple[Outcome, str]] = field(default_factory=dict)
+    split: bool = False
 
 
 class ProviderStoppedError(StoppedError):
@@ -100,6 +109,15 @@ class Provider(ABC):
     name: ClassVar[str]
     guard: ClassVar[Guard] = Guard.NONE
     chunk_size: ClassVar[int]  # most readers in one chunk of the ledger
+    settings: ClassVar[type[Settings]]  # what newsletter.yaml may say below `provider:`
+
+    @classmethod
+    def open(cls, settings: Any, root: Path) -> Provider:
+        """Make the carrier from its settings, a value of `cls.settings`; relative paths start at `root`.
+
+        Every carrier that the settings file can name has this. Raises NewsletterError when a secret is missing.
+        """
+        raise NotImplementedError(f"{cls.__name__} cannot be named in the settings")
 
     @abstractmethod
     def describe(self) -> str:
@@ -126,12 +144,26 @@ class BatchCarrier(Provider):
     """Carries one body for many readers per call."""
 
     lag: ClassVar[float] = 0.0  # seconds before an absent reader in a look-up counts as absent
+    memory: ClassVar[float] = (
+        math.inf
+    )  # seconds after which the carrier may have forgotten: absence proves nothing then
 
     @abstractmethod
     def deliver(self, batch: Batch) -> Receipt:
         """Hand one batch over, in one request. Raises ProviderStoppedError as above."""
 
     def lookup(self, batch: Batch) -> Mapping[int, Outcome] | None:
-        """Ask which readers of a batch the carrier has; None when it cannot be asked."""
+        """Ask what the carrier did for the readers of a batch; None when it cannot be asked.
+
+        A reader who is not named is one the carrier does not have, if the request left more than `lag` and less than
+        `memory` seconds ago.
+        """
         del batch
         return None
+
+
+def one_line(text: str | bytes, limit: int = 200) -> str:
+    """Make what a server said fit for a report: one line without control characters, at most `limit` characters."""
+    known = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    line = _NOT_PRINTED.sub(" ", known[: 4 * limit]).strip()
+    return line if len(line) <= limit else line[: limit - 1] + "…"

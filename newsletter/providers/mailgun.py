@@ -1,0 +1,309 @@
+"""Mailgun: one body for up to 1,000 readers a request, merged on their side.
+
+POST /v3/{domain}/messages and GET /v3/{domain}/events as Mailgun's own OpenAPI describes them (July 2026).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import html
+import json
+import re
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from newsletter.config import SecretReference, Settings, resolve_secret
+from newsletter.providers.base import (
+    Batch,
+    BatchCarrier,
+    Guard,
+    Outcome,
+    ProviderStoppedError,
+    Receipt,
+    one_line,
+)
+from newsletter.providers.http import LONGEST_WAIT, Answer, BaseUrl, NoAnswer, Request, Web, multipart, settled
+
+_MAX_OPTIONS = 16 * 1024  # bytes of all fields that start with o:, h:, v: or t: (OpenAPI, July 2026)
+_MAX_PAGES = 600  # of 300 events each; a look-up that needs more is given up, not guessed
+
+# What Mailgun puts into every message itself; a second one of these would contradict it.
+_THEIR_HEADERS = re.compile(
+    "from|to|cc|bcc|subject|reply-to|date|message-id|sender|return-path|mime-version|content-.*|dkim-.*|received",
+    re.IGNORECASE,
+)
+# Text that Mailgun would take for one of its own variables: %recipient.x%, %recipient_email%, %unsubscribe_url% ...
+_THEIR_VARIABLES = re.compile(r"%(?=recipient\b|[a-z]+(?:_[a-z]+)+%)", re.IGNORECASE)
+# A 400 that concerns every reader alike, so that looking for the one bad address would refuse them all (seen in the
+# OpenAPI's examples of July 2026; "'from' parameter is not a valid address" is one of them).
+_OUR_FAULT = re.compile(
+    r"(?!'?to'? parameter).*(\b(from|subject|text|html|template|domain)'? parameter|send options|need at least one"
+    r"|only one param|not allowed to send|sandbox|disabled|unverified)",
+    re.IGNORECASE | re.DOTALL,
+)
+_WAIT_IN_TEXT = re.compile(r"try again after ([0-9]{1,9}) seconds")
+# What an event says of its message; of several, the last in this order counts.
+_EVENTS = {
+    "accepted": Outcome.ACCEPTED,
+    "rejected": Outcome.REJECTED,
+    "failed": Outcome.ACCEPTED,  # it left Mailgun's hands; a bounce is told of later, as feedback
+    "delivered": Outcome.ACCEPTED,
+}
+
+
+class MailgunSettings(Settings):
+    """`provider: {name: mailgun, domain: mg.example.org, key: env:MAILGUN_KEY}`."""
+
+    name: Literal["mailgun"]
+    domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?$")]
+    key: SecretReference
+    base_url: BaseUrl = "https://api.mailgun.net"
+    test_mode: bool = False
+
+
+@dataclass(frozen=True)
+class _Variables:
+    """How the tokens of a batch are called on Mailgun's side: those in html apart, for their values are escaped."""
+
+    prefix: str
+    tokens: tuple[str, ...]
+    in_html: tuple[str, ...]
+
+    @property
+    def percent(self) -> str:
+        """The variable that stands for a percent sign which is meant as one."""
+        return f"%recipient.{self.prefix}percent%"
+
+    def name(self, token: str) -> str:
+        return self.prefix + token.removeprefix("__NL_").strip("_").lower()
+
+    def name_in_html(self, token: str) -> str:
+        return f"{self.name(token)}_html"
+
+    def place(self, content: str) -> str:
+        """Write the tokens of a text as Mailgun's variables, and keep from it what only looks like one."""
+        return self._place(content, {token: self.name(token) for token in self.tokens})
+
+    def place_html(self, content: str) -> str:
+        """Do the same for html."""
+        return self._place(content, {token: self.name_in_html(token) for token in self.in_html})
+
+    def _place(self, content: str, names: Mapping[str, str]) -> str:
+        written = _THEIR_VARIABLES.sub(self.percent, content)
+        for token, name in names.items():
+            written = written.replace(token, f"%recipient.{name}%")
+        return written
+
+
+class Mailgun(BatchCarrier):
+    """Sends batches through Mailgun's HTTP interface, with every kind of tracking off.
+
+    Mailgun has no key against a second copy, so a lost answer is resolved by asking for the events of the issue's tag.
+    """
+
+    name = "mailgun"
+    guard = Guard.LOOKUP
+    chunk_size = 1000
+    lag = 30 * 60.0  # events may arrive half an hour late (vendor's page on polling, 2026)
+    memory = 3 * 24 * 3600.0  # "at least 3 days" of events (OpenAPI, July 2026)
+    settings: ClassVar[type[Settings]] = MailgunSettings
+
+    def __init__(
+        self, settings: MailgunSettings, key: str, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._web = Web(("api", key))
+
+    @classmethod
+    def open(cls, settings: Any, root: Path) -> Mailgun:
+        """Make the carrier; the key is read now, so that a missing one stops a send before it starts."""
+        return cls(settings, resolve_secret(settings.key, root))
+
+    def describe(self) -> str:
+        """Name the domain and where it is reached."""
+        host = urllib.parse.urlsplit(self._settings.base_url).netloc
+        mode = ", test mode: nothing is delivered" if self._settings.test_mode else ""
+        return f"mailgun {self._settings.domain} ({host}{mode})"
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._web.close()
+
+    def deliver(self, batch: Batch) -> Receipt:
+        """Send a batch in one request."""
+        return self.interpret(self._web.ask(self.build(batch)))
+
+    def build(self, batch: Batch) -> Request:
+        """Make the request of a batch: pure, and the same bytes for the same batch.
+
+        Raises ProviderStoppedError when the headers are too long for Mailgun, ValueError for more than 1,000 readers.
+        """
+        if not 0 < len(batch.recipients) <= self.chunk_size:
+            raise ValueError(f"Mailgun takes 1 to {self.chunk_size} readers a request, not {len(batch.recipients)}")
+        fields = list(self._fields(batch))
+        options = sum(len(name) + len(value.encode()) for name, value in fields if name[1:2] == ":")
+        if options > _MAX_OPTIONS:
+            raise ProviderStoppedError(f"mailgun: the headers take {options} bytes; it allows {_MAX_OPTIONS} in all")
+        content_type, body = multipart(fields)
+        return Request("POST", self._url("messages"), {"Content-Type": content_type}, body)
+
+    def interpret(self, answer: Answer | NoAnswer) -> Receipt:
+        """Say what an answer means for the batch. Raises ProviderStoppedError when it concerns our account."""
+        if isinstance(answer, Answer) and answer.status == 400 and _OUR_FAULT.match(_message(answer)):
+            raise ProviderStoppedError(
+                f"mailgun refuses what is the same for every reader: {one_line(_message(answer))}"
+            )
+        rest = settled(answer, self.name, self._clock())
+        if isinstance(rest, Receipt):
+            return _with_wait(rest)
+        said = rest.json()
+        if isinstance(said, dict) and isinstance(said.get("id"), str) and isinstance(said.get("message"), str):
+            return Receipt(Outcome.ACCEPTED, one_line(said["message"]), one_line(said["id"]))
+        # A wrong path answers 200 with plain text (seen 2026), and so may a proxy: nothing is known then.
+        return Receipt(
+            Outcome.UNKNOWN, one_line(f"mailgun answered {rest.status} without an id: {one_line(rest.body)}")
+        )
+
+    def lookup(self, batch: Batch) -> Mapping[int, Outcome] | None:
+        """Ask for the events of the issue's tag, and keep those of this batch."""
+        mark = _mark(batch)
+        by_address = {recipient.address.lower(): recipient.reader for recipient in batch.recipients}
+        readers = set(by_address.values())
+        found: dict[int, str] = {}
+        pages = 0
+        url: str | None = self._first_page(batch)
+        while url is not None:
+            pages += 1
+            page = self._page(url)
+            if page is None or pages > _MAX_PAGES:
+                return None
+            for event in page.items:
+                reader = _reader(event, mark, by_address)
+                kind = event.get("event")
+                if reader in readers and kind in _EVENTS:
+                    found[reader] = max(found.get(reader, "accepted"), kind, key=list(_EVENTS).index)
+            url = page.following
+        return {reader: _EVENTS[kind] for reader, kind in found.items()}
+
+    def _url(self, what: str) -> str:
+        return f"{self._settings.base_url}/v3/{self._settings.domain}/{what}"
+
+    def _fields(self, batch: Batch) -> Iterator[tuple[str, str]]:
+        merge = batch.merge
+        variables = _variables(batch)
+        yield "from", variables.place(merge.sender)
+        for recipient in batch.recipients:
+            yield "to", recipient.address
+        yield "subject", variables.place(merge.subject)
+        yield "text", variables.place(merge.text)
+        yield "html", variables.place_html(merge.html)
+        if merge.reply_to:
+            yield "h:Reply-To", variables.place(merge.reply_to)
+        for name, value in merge.headers:
+            if not _THEIR_HEADERS.fullmatch(name):
+                yield f"h:{name}", variables.place(value)
+        yield "o:tag", batch.tag
+        for kind in ("o:tracking", "o:tracking-clicks", "o:tracking-opens"):
+            yield kind, "no"
+        if self._settings.test_mode:
+            yield "o:testmode", "yes"
+        yield "v:reader", f"%recipient.{variables.prefix}reader%"
+        yield "v:chunk", _mark(batch)
+        yield "recipient-variables", _recipient_variables(batch, variables)
+
+    def _first_page(self, batch: Batch) -> str:
+        query = {
+            "tags": batch.tag,
+            "event": " OR ".join(_EVENTS),
+            "begin": str(int(self._clock().timestamp() - self.memory)),
+            "ascending": "yes",
+            "limit": "300",
+        }
+        return f"{self._url('events')}?{urllib.parse.urlencode(query)}"
+
+    def _page(self, url: str) -> _Page | None:
+        answer = self._web.ask(Request("GET", url))
+        if isinstance(answer, NoAnswer) or answer.status != 200:
+            return None
+        said = answer.json()
+        if not isinstance(said, dict) or not isinstance(said.get("items"), list):
+            return None
+        items = tuple(item for item in said["items"] if isinstance(item, dict))
+        paging = said.get("paging")
+        following = paging.get("next") if isinstance(paging, dict) else None
+        if not items or following is None or following == url:  # an empty page is the last (vendor's page, 2026)
+            return _Page(items, None)
+        return _Page(items, following) if self._same_host(following) else None
+
+    def _same_host(self, url: object) -> bool:
+        """Refuse to carry the key to an address that an answer names on another host."""
+        ours = urllib.parse.urlsplit(self._settings.base_url)
+        theirs = urllib.parse.urlsplit(str(url))
+        return (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
+
+
+@dataclass(frozen=True)
+class _Page:
+    items: tuple[dict[str, Any], ...]
+    following: str | None
+
+
+def _mark(batch: Batch) -> str:
+    """Mark a batch with a name that tells nobody which list or choice of countries it is for."""
+    return hashlib.sha256(batch.key.encode()).hexdigest()[:24]
+
+
+def _variables(batch: Batch) -> _Variables:
+    """Choose names that no text of the batch speaks of, so that no text can be taken for a variable of ours."""
+    merge = batch.merge
+    texts = [merge.subject, merge.sender, merge.reply_to or "", merge.text, *(value for _, value in merge.headers)]
+    known = batch.recipients[0].values
+    tokens = tuple(token for token in known if any(token in text for text in texts))
+    in_html = tuple(token for token in known if token in merge.html)
+    texts.append(merge.html)
+    texts += [value for recipient in batch.recipients for value in recipient.values.values()]
+    prefix = "nl_"
+    while any(f"recipient.{prefix}" in text for text in texts):
+        prefix = f"nl{prefix}"
+    return _Variables(prefix, tokens, in_html)
+
+
+def _recipient_variables(batch: Batch, variables: _Variables) -> str:
+    """Give every reader their values, those for the html part with their markup escaped."""
+    everyone = {}
+    for recipient in batch.recipients:
+        values = {f"{variables.prefix}reader": str(recipient.reader), f"{variables.prefix}percent": "%"}
+        values |= {variables.name(token): recipient.values[token] for token in variables.tokens}
+        values |= {variables.name_in_html(token): html.escape(recipient.values[token]) for token in variables.in_html}
+        everyone[recipient.address] = values
+    return json.dumps(everyone, ensure_ascii=False, separators=(",", ":"))
+
+
+def _message(answer: Answer) -> str:
+    said = answer.json()
+    message = said.get("message") if isinstance(said, dict) else None
+    return message if isinstance(message, str) else one_line(answer.body)
+
+
+def _with_wait(receipt: Receipt) -> Receipt:
+    """Read the wait that Mailgun writes into the text of a 429 instead of a header (OpenAPI's example, July 2026)."""
+    found = _WAIT_IN_TEXT.search(receipt.detail)
+    if receipt.outcome is not Outcome.DEFERRED or receipt.retry_after is not None or not found:
+        return receipt
+    return Receipt(Outcome.DEFERRED, receipt.detail, retry_after=min(float(found[1]), LONGEST_WAIT))
+
+
+def _reader(event: Mapping[str, Any], mark: str, by_address: Mapping[str, int]) -> int | None:
+    """Tell whose event this is. The same reader may get the same issue by another list, so the batch's mark decides."""
+    ours = event.get("user-variables")
+    if isinstance(ours, dict) and "chunk" in ours:
+        reader = str(ours.get("reader", ""))
+        return int(reader) if ours["chunk"] == mark and re.fullmatch("[0-9]{1,18}", reader) else None
+    return by_address.get(str(event.get("recipient", "")).lower())
