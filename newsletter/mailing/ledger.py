@@ -1,0 +1,231 @@
+"""What the ledger says: the mailings, how far each one is, and who is unknown.
+
+The law, for every mailing and always: audience = accepted + rejected + left + unknown + pending.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, Row, Subquery, and_, case, delete, exists, func, select, update
+
+from newsletter.database.engine import reading
+from newsletter.errors import NewsletterError
+from newsletter.mailing.tables import AnyRow, chunk, delivery, exception, mailing
+
+OPEN = ("ready", "sending")
+LOST = ("unknown", "held")
+
+
+@dataclass(frozen=True)
+class Mailing:
+    """One edition sent to one frozen audience. `name` is what editors call it: '<slug>-<list>'."""
+
+    id: int
+    name: str
+    issue: str
+    list: str
+    digest: str
+    provider: str
+    created_at: dt.datetime
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class MailingStatus:
+    """How far a mailing is; the fields are those of `newsletter status --format json`, in their order."""
+
+    mailing: str
+    issue: str
+    list: str
+    provider: str
+    audience: int
+    accepted: int
+    rejected: int
+    left: int
+    unknown: int
+    pending: int
+    complete: bool
+    started: dt.datetime | None
+    finished: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class UnknownReader:
+    """A reader whose message may or may not have left; it is not sent again."""
+
+    reader: int
+    detail: str
+
+
+def find(connection: Connection, issue: str, list_name: str, kind: str) -> Mailing | None:
+    """Return the mailing of an issue to a list; None when there is none yet."""
+    columns = [mailing.c[name] for name in Mailing.__dataclass_fields__]
+    row = connection.execute(
+        select(*columns).where(mailing.c.issue == issue, mailing.c.list == list_name, mailing.c.kind == kind)
+    ).one_or_none()
+    return None if row is None else Mailing(*row)
+
+
+def status(engine: Engine, name: str | None = None) -> tuple[MailingStatus, ...]:
+    """Return every mailing, newest first, or the one called `name`. Raises NewsletterError when there is none."""
+    with reading(engine) as connection:
+        found = _status(connection, name)
+    if name is not None and not found:
+        raise NewsletterError(f"there is no mailing called '{name}'; 'newsletter status' lists them")
+    return found
+
+
+def _status(connection: Connection, name: str | None) -> tuple[MailingStatus, ...]:
+    chunks, exceptions = _chunk_sums(), _exception_sums()
+    joined = mailing.outerjoin(chunks, chunks.c.mailing == mailing.c.id)
+    joined = joined.outerjoin(exceptions, exceptions.c.mailing == mailing.c.id)
+    sums = [column for table in (chunks, exceptions) for column in table.c if column.name != "mailing"]
+    query = select(mailing, *(func.coalesce(column, 0).label(column.name) for column in sums)).select_from(joined)
+    if name is not None:
+        query = query.where(mailing.c.name == name)
+    rows = connection.execute(query.order_by(mailing.c.created_at.desc(), mailing.c.id.desc()))
+    return tuple(_counted(row) for row in rows)
+
+
+def _chunk_sums() -> Subquery:
+    rest = chunk.c.n - chunk.c.done
+    return (
+        select(
+            chunk.c.mailing,
+            func.sum(chunk.c.n).label("audience"),
+            func.sum(chunk.c.done).label("done"),
+            func.sum(case((chunk.c.state.in_(OPEN), rest), else_=0)).label("open"),
+            func.sum(case((chunk.c.state.in_(LOST), rest), else_=0)).label("lost"),
+        )
+        .group_by(chunk.c.mailing)
+        .subquery()
+    )
+
+
+def _exception_sums() -> Subquery:
+    beyond = exception.c.seq >= chunk.c.first + chunk.c.done
+    places = {
+        "in_done": ~beyond,
+        "in_open": and_(beyond, chunk.c.state.in_(OPEN)),
+        "in_lost": and_(beyond, chunk.c.state.in_(LOST)),
+    }
+    kinds = {kind: exception.c.kind == kind for kind in ("rejected", "left", "unknown", "deferred")}
+    sums = [func.sum(case((test, 1), else_=0)).label(label) for label, test in (places | kinds).items()]
+    return (
+        select(exception.c.mailing, *sums)
+        .join(chunk, and_(chunk.c.mailing == exception.c.mailing, chunk.c.seq == exception.c.chunk))
+        .group_by(exception.c.mailing)
+        .subquery()
+    )
+
+
+def _counted(row: AnyRow) -> MailingStatus:
+    """Turn the sums over chunks and exceptions into the five counts."""
+    unknown = row.unknown + row.lost - row.in_lost
+    pending = row.deferred + row.open - row.in_open
+    return MailingStatus(
+        mailing=row.name,
+        issue=row.issue,
+        list=row.list,
+        provider=row.provider,
+        audience=row.audience,
+        accepted=row.done - row.in_done,
+        rejected=row.rejected,
+        left=row.left,
+        unknown=unknown,
+        pending=pending,
+        complete=unknown == 0 and pending == 0,
+        started=row.started_at,
+        finished=row.finished_at,
+    )
+
+
+def _fates(name: str) -> Subquery:
+    """Tell the fate of every single delivery of a mailing: slow, plain, and not by way of the sums above."""
+    place = and_(
+        chunk.c.mailing == delivery.c.mailing,
+        delivery.c.seq >= chunk.c.first,
+        delivery.c.seq < chunk.c.first + chunk.c.n,
+    )
+    own = and_(exception.c.mailing == delivery.c.mailing, exception.c.reader == delivery.c.reader)
+    fate = case(
+        (exception.c.kind == "deferred", "pending"),
+        (exception.c.kind.is_not(None), exception.c.kind),
+        (delivery.c.seq < chunk.c.first + chunk.c.done, "accepted"),
+        (chunk.c.state.in_(LOST), "unknown"),
+        else_="pending",
+    )
+    detail = func.coalesce(exception.c.detail, chunk.c.last_error, "")
+    joined = (
+        mailing.join(delivery, delivery.c.mailing == mailing.c.id).outerjoin(chunk, place).outerjoin(exception, own)
+    )
+    return (
+        select(delivery.c.reader, fate.label("fate"), detail.label("detail"))
+        .select_from(joined)
+        .where(mailing.c.name == name)
+        .subquery()
+    )
+
+
+def unknown_readers(engine: Engine, name: str) -> tuple[UnknownReader, ...]:
+    """Return the readers of a mailing whose message may or may not have left, by their ids."""
+    fates = _fates(name)
+    with reading(engine) as connection:
+        query = select(fates.c.reader, fates.c.detail).where(fates.c.fate == "unknown").order_by(fates.c.reader)
+        return tuple(UnknownReader(*row) for row in connection.execute(query))
+
+
+def verify(engine: Engine, name: str) -> tuple[str, ...]:
+    """Count a mailing reader by reader and compare with its status; return a line for each thing that is not so."""
+    fates = _fates(name)
+    with reading(engine) as connection:
+        counted = _count_fates(connection, fates)
+        found = _status(connection, name)
+    if not found:
+        raise NewsletterError(f"there is no mailing called '{name}'; 'newsletter status' lists them")
+    said = found[0]
+    lines = [
+        f"{name}: {getattr(said, fate)} {fate} by the sums, {counted.get(fate, 0)} by the readers"
+        for fate in ("accepted", "rejected", "left", "unknown", "pending")
+        if getattr(said, fate) != counted.get(fate, 0)
+    ]
+    if sum(counted.values()) != said.audience:
+        lines.append(f"{name}: an audience of {said.audience} by the chunks, {sum(counted.values())} by the readers")
+    return tuple(lines)
+
+
+def _count_fates(connection: Connection, fates: Subquery) -> Mapping[str, int]:
+    rows: Sequence[Row[str, int]] = connection.execute(select(fates.c.fate, func.count()).group_by(fates.c.fate)).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def nothing_left_yet(connection: Connection, one: Mailing) -> bool:
+    """Say whether not a single message of a mailing was taken by anybody, or may have been."""
+    said = _status(connection, one.name)[0]
+    under_way = exists().where(chunk.c.mailing == one.id, chunk.c.state == "sending")
+    return said.accepted + said.unknown == 0 and not connection.execute(select(under_way)).scalar_one()
+
+
+def forget(connection: Connection, identity: int) -> None:
+    """Delete a mailing of which nothing has left."""
+    connection.execute(delete(mailing).where(mailing.c.id == identity))
+
+
+def mark_started(connection: Connection, identity: int, now: dt.datetime) -> None:
+    """Note when the first chunk was claimed."""
+    connection.execute(
+        update(mailing).where(mailing.c.id == identity, mailing.c.started_at.is_(None)).values(started_at=now)
+    )
+
+
+def mark_finished(connection: Connection, identity: int, now: dt.datetime) -> bool:
+    """Note that nothing is left to send, if so; what is held for a person does not count. Return whether it is so."""
+    going_on = exists().where(chunk.c.mailing == identity, chunk.c.state.in_(("ready", "sending", "unknown")))
+    finished = not connection.execute(select(going_on)).scalar_one()
+    moment = func.coalesce(mailing.c.finished_at, now) if finished else None
+    connection.execute(update(mailing).where(mailing.c.id == identity).values(finished_at=moment))
+    return finished

@@ -1,0 +1,82 @@
+"""The readers of a chunk, read from the book at the moment their messages are about to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
+
+from newsletter.mailing.audience import is_suppressed
+from newsletter.mailing.ledger import Mailing
+from newsletter.mailing.tables import AnyRow, delivery, exception
+from newsletter.subscribers.tables import reader, subscription
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One reader of a claimed chunk; `again` when the carrier put this reader off before."""
+
+    seq: int
+    reader: int
+    address: str
+    name: str
+    chosen: frozenset[int]
+    again: bool = False
+
+
+def waiting(
+    connection: Connection, row: AnyRow, mailing: Mailing, choices: Mapping[int, frozenset[int]]
+) -> list[tuple[Letter, str | None]]:
+    """Read the pending readers of a chunk, each with the reason why it must not be sent, if there is one."""
+    fresh = and_(delivery.c.seq >= row.first + row.done, exception.c.kind.is_(None))
+    return read_letters(connection, row, mailing, choices, or_(fresh, exception.c.kind == "deferred"))
+
+
+def read_letters(
+    connection: Connection,
+    row: AnyRow,
+    mailing: Mailing,
+    choices: Mapping[int, frozenset[int]],
+    which: ColumnElement[bool],
+) -> list[tuple[Letter, str | None]]:
+    """Read readers of a chunk: name and address as they are now, the choice of subjects as it was frozen."""
+    joined = delivery.outerjoin(reader, reader.c.id == delivery.c.reader)
+    joined = joined.outerjoin(
+        subscription, and_(subscription.c.reader == delivery.c.reader, subscription.c.list == mailing.list)
+    )
+    joined = joined.outerjoin(
+        exception, and_(exception.c.mailing == delivery.c.mailing, exception.c.reader == delivery.c.reader)
+    )
+    query = (
+        select(
+            delivery.c.seq,
+            delivery.c.reader,
+            delivery.c.variant,
+            reader.c.address,
+            reader.c.name,
+            subscription.c.status,
+            is_suppressed().label("suppressed"),
+            exception.c.kind,
+        )
+        .select_from(joined)
+        .where(delivery.c.mailing == mailing.id, delivery.c.seq.between(row.first, row.first + row.n - 1), which)
+        .order_by(exception.c.kind.is_not(None), delivery.c.seq)
+    )
+    return [
+        (
+            Letter(
+                one.seq, one.reader, one.address or "", one.name or "", choices[one.variant], again=one.kind is not None
+            ),
+            _why_not(one),
+        )
+        for one in connection.execute(query)
+    ]
+
+
+def _why_not(one: AnyRow) -> str | None:
+    if one.address is None or one.status is None:
+        return "no longer in the book"
+    if one.status != "active":
+        return f"{one.status} since the mailing was frozen"
+    return "suppressed since the mailing was frozen" if one.suppressed else None

@@ -1,0 +1,229 @@
+"""Compiles an edition into MIME once, so that one reader's message is a join of bytes.
+
+All that is the same for every reader is encoded when the compiler is made. For each choice of subjects the static runs
+are joined once and kept; a message is then a copy of that list with the reader's few values put between. The result is
+what Python's `email` would parse to the same text and html as direct substitution (the tests do), some hundred times
+faster than making it with `EmailMessage`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from newsletter.config import Newsletter, Project
+from newsletter.edition.model import NAME, PREFERENCES, TOKENS, UNSUBSCRIBE, Edition, Piece
+from newsletter.errors import NewsletterError
+from newsletter.mailing import encode, headers
+from newsletter.mailing.marks import Marks, return_path
+from newsletter.providers.base import Envelope, Merge, Recipient
+from newsletter.subscribers.tokens import Tokens
+
+# In the headers of a Merge, beside the tokens of the edition.
+MESSAGE = "__NL_MESSAGE__"  # what stands before the @ of the Message-ID
+UNSUBSCRIBE_TOKEN = "__NL_UNSUBSCRIBE_TOKEN__"  # noqa: S105 - the name of a place
+
+VARIANTS_KEPT = 64  # of some 90 kB each
+SAMPLE_READER = 0  # no reader has this id: links made for it open nobody's page
+
+_CUT = re.compile(f"({'|'.join(TOKENS)})")
+_HEADERS = -1  # the slot of a reader's own headers
+
+# A value is put into the html part escaped, into the text part as it is.
+_IN_TEXT = {token: slot for slot, token in enumerate(TOKENS)}
+_IN_HTML = {token: slot + len(TOKENS) for token, slot in _IN_TEXT.items()}
+
+Cut = tuple[str, tuple["bytes | int", ...]]  # when a piece is part of a copy, and its static runs and slots
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """The joined runs for one choice of subjects; `slots` says which of them a reader's value replaces."""
+
+    runs: tuple[bytes, ...]
+    slots: tuple[tuple[int, int], ...]  # place in `runs`, slot
+
+
+class Compiler:
+    """Composes the messages of one mailing."""
+
+    def __init__(
+        self,
+        edition: Edition,
+        settings: Newsletter,
+        list_name: str,
+        secret: bytes,
+        mailing_key: str,
+        date: dt.datetime,
+        *,
+        mark: str = "",
+    ) -> None:
+        """Prepare all that is the same for every reader.
+
+        `mailing_key` is the mailing's name, `date` the moment it was frozen: with the same edition they give the same
+        bytes on every attempt. `mark` stands before the subject of a test message. Raises NewsletterError when a
+        header cannot be written.
+        """
+        if list_name not in settings.lists:
+            known = ", ".join(settings.lists)
+            raise NewsletterError(f"newsletter.yaml: there is no list '{list_name}'; the lists are: {known}")
+        self.edition = edition
+        self.key = mailing_key
+        self._settings = settings
+        self._list = list_name
+        self._date = date
+        self._mark = mark
+        self._tokens = Tokens(secret)
+        self._marks = Marks(secret, mailing_key)
+        self._return = return_path(settings.bounce)
+        self._leave_url = encode.ascii_url(settings.leave_url(""))
+        self._leave_mail = headers.leave_mail(settings)
+        self._preferences_url = encode.ascii_url(settings.preferences_url(""))
+        if len(self._leave_url) + len(self._tokens.leave(2**63 - 1, list_name)) > headers.LONGEST_URL:
+            raise NewsletterError("newsletter.yaml: url: the address is too long to stand in a mail's header")
+        self._domain = encode.ascii_domain(settings.domain)
+        self._boundary = "=_" + hashlib.sha256(f"{edition.digest}/{mailing_key}".encode()).hexdigest()[:32]
+        self._top = headers.lines(headers.shared(edition, settings, list_name, date, mark))
+        self._text = tuple(_cut(piece, _IN_TEXT) for piece in edition.text)
+        self._html = tuple(_cut(piece, _IN_HTML) for piece in edition.html)
+        self._variants: OrderedDict[frozenset[int] | None, _Variant] = OrderedDict()
+
+    def compose(self, reader: int, address: str, name: str, chosen: frozenset[int] | None = None) -> Envelope:
+        """Compose one reader's message with the chosen subjects (all, when None).
+
+        The address must be one that `encode.unreachable` says nothing of.
+        """
+        variant = self._variant(chosen)
+        recipient = encode.ascii_address(address)
+        leave = self._tokens.leave(reader, self._list)
+        leave_url = self._leave_url + leave
+        values = self._values(reader, leave_url, name)
+        runs = list(variant.runs)
+        for place, slot in variant.slots:
+            runs[place] = values[slot] if slot >= 0 else self._own_headers(reader, recipient, name, leave_url, leave)
+        return Envelope(
+            reader=reader,
+            key=f"{self.key}/{reader}",
+            sender=self.return_path(reader),
+            recipient=recipient,
+            data=b"".join(runs),
+        )
+
+    def return_path(self, reader: int) -> str:
+        """Return the envelope's sender: opaque for each reader, or the sender's address when no bounce is set."""
+        if self._return is None:
+            return self._settings.sender.address
+        local, domain = self._return
+        return f"{local}{self._marks.bounce(reader)}{domain}"
+
+    def fill(self, part: str, reader: int, name: str, *, html: bool) -> str:
+        """Put a reader's values into joined text or html by plain substitution: what a message must parse back to."""
+        values = self._plain(self._leave_url + self._tokens.leave(reader, self._list), reader, name)
+        return _CUT.sub(lambda found: encode.escape(values[found[0]]) if html else values[found[0]], part)
+
+    def merge(self, chosen: frozenset[int] | None = None) -> Merge:
+        """Return one body for all readers of a choice, with tokens where their values belong."""
+        settings = self._settings
+        own = [
+            *headers.unsubscribe(self._leave_mail, UNSUBSCRIBE, UNSUBSCRIBE_TOKEN),
+            ("Message-ID", f"<{MESSAGE}@{self._domain}>"),
+        ]
+        given = ("From", "Reply-To", "Subject")
+        rest = headers.shared(self.edition, settings, self._list, self._date)
+        return Merge(
+            subject=self._mark + self.edition.subject,
+            sender=headers.from_(settings),
+            reply_to=headers.reply_to(settings),
+            html=self.edition.join_html(chosen),
+            text=self.edition.join_text(chosen),
+            headers=tuple((k, v.replace("\r\n", "")) for k, v in (*own, *rest) if k not in given),
+        )
+
+    def recipient(self, reader: int, address: str, name: str) -> Recipient:
+        """Return a reader of a batch, with a plain value for every token of `merge`."""
+        leave = self._tokens.leave(reader, self._list)
+        values = self._plain(self._leave_url + leave, reader, name)
+        return Recipient(
+            reader=reader,
+            address=encode.ascii_address(address),
+            name=encode.clean(name),
+            values={**values, UNSUBSCRIBE_TOKEN: leave, MESSAGE: self._marks.message(reader)},
+        )
+
+    def _plain(self, leave_url: str, reader: int, name: str) -> Mapping[str, str]:
+        preferences_url = self._preferences_url + self._tokens.preferences(reader, self._list)
+        return {UNSUBSCRIBE: leave_url, PREFERENCES: preferences_url, NAME: encode.clean(name)}
+
+    def _values(self, reader: int, leave_url: str, name: str) -> list[bytes]:
+        plain = self._plain(leave_url, reader, name)
+        values = [encode.quote_value(plain[token]) for token in TOKENS]
+        for slot, token in enumerate(TOKENS):
+            escaped = encode.escape(plain[token])
+            values.append(values[slot] if escaped == plain[token] else encode.quote_value(escaped))
+        return values
+
+    def _own_headers(self, reader: int, recipient: str, name: str, leave_url: str, leave: str) -> bytes:
+        leaving = headers.unsubscribe(self._leave_mail, leave_url, leave)
+        return (
+            f"To: {encode.mailbox(name, recipient)}\r\n"
+            f"Message-ID: <{self._marks.message(reader)}@{self._domain}>\r\n"
+            f"{''.join(f'{header}: {value}{encode.HARD_BREAK}' for header, value in leaving)}"
+        ).encode("ascii")
+
+    def _variant(self, chosen: frozenset[int] | None) -> _Variant:
+        found = self._variants.get(chosen)
+        if found is None:
+            found = self._variants[chosen] = _join(self._parts(chosen))
+            if len(self._variants) > VARIANTS_KEPT:
+                self._variants.popitem(last=False)
+        else:
+            self._variants.move_to_end(chosen)
+        return found
+
+    def _parts(self, chosen: frozenset[int] | None) -> Iterator[bytes | int]:
+        """Yield a message's runs and slots from its first header to its last boundary."""
+        edition, boundary = self.edition, self._boundary
+        yield _HEADERS
+        yield self._top
+        yield f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="{boundary}"\r\n'.encode()
+        for kind, cuts, pieces in (("plain", self._text, edition.text), ("html", self._html, edition.html)):
+            yield (
+                f"\r\n--{boundary}\r\nContent-Type: text/{kind}; charset=utf-8\r\n"
+                "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+            ).encode("ascii")
+            shown = {piece.when for piece in edition.pieces(pieces, chosen)}
+            for when, cut in cuts:
+                if when in shown:
+                    yield from cut
+        yield f"\r\n--{boundary}--\r\n".encode("ascii")
+
+
+def _cut(piece: Piece, slots: Mapping[str, int]) -> Cut:
+    parts = _CUT.split(piece.content)
+    return piece.when, tuple(slots[part] if part in slots else encode.quote_piece(part) for part in parts if part)
+
+
+def _join(parts: Iterator[bytes | int]) -> _Variant:
+    runs: list[bytes] = []
+    slots: list[tuple[int, int]] = []
+    static: list[bytes] = []
+    for part in parts:
+        if isinstance(part, bytes):
+            static.append(part)
+            continue
+        runs.extend((b"".join(static), b""))
+        static.clear()
+        slots.append((len(runs) - 1, part))
+    runs.append(b"".join(static))
+    return _Variant(tuple(runs), tuple(slots))
+
+
+def sample_message(edition: Edition, project: Project, now: dt.datetime, list_name: str | None = None) -> bytes:
+    """Compose the copy of a sample reader at example.org, whose links open nobody's page."""
+    list_name = list_name or next(iter(project.settings.lists))
+    compiler = Compiler(edition, project.settings, list_name, project.secret(), f"sample-{edition.slug}", now)
+    return compiler.compose(SAMPLE_READER, "reader@example.org", "Sample Reader").data

@@ -1,0 +1,159 @@
+"""Writes what became of a claimed chunk, and of the readers who fared otherwise than the rest of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, Update, and_, delete, exists, func, insert, select, update
+
+from newsletter.database.engine import writing
+from newsletter.mailing import lease, ledger
+from newsletter.mailing.lease import Lease, LostLeaseError
+from newsletter.mailing.letters import Letter
+from newsletter.mailing.tables import attempt, chunk, exception
+from newsletter.providers.base import Outcome
+
+KINDS = {Outcome.REJECTED: "rejected", Outcome.UNKNOWN: "unknown", Outcome.DEFERRED: "deferred"}
+
+Fates = Mapping[Letter, tuple[Outcome, str]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A chunk that is ours to send. `letters` are in the order of sending: first those not tried yet, by their seq.
+
+    `sifted` counts the readers who were recorded in the same transaction because they must not be sent this.
+    """
+
+    mailing: int
+    chunk: int
+    first: int
+    n: int
+    done: int
+    token: str
+    key: str
+    letters: tuple[Letter, ...]
+    sifted: int = 0
+
+    def done_after(self, attempted: int) -> int:
+        """Return the chunk's settled places once so many letters have been tried."""
+        if attempted < len(self.letters) and not self.letters[attempted].again:
+            return self.letters[attempted].seq - self.first
+        return self.n
+
+
+def note(
+    connection: Connection, mailing: int, chunk_seq: int, letter: Letter, kind: str, detail: str, now: dt.datetime
+) -> None:
+    """Write how one reader fared otherwise than the chunk. The ledger holds ids; an address in `detail` goes out."""
+    connection.execute(delete(exception).where(exception.c.mailing == mailing, exception.c.reader == letter.reader))
+    said = detail.replace(letter.address, "the reader") if letter.address else detail
+    row = {"mailing": mailing, "reader": letter.reader, "chunk": chunk_seq, "seq": letter.seq}
+    connection.execute(insert(exception).values(**row, kind=kind, detail=said, at=now))
+
+
+def note_fates(connection: Connection, mailing: int, chunk_seq: int, fates: Fates, now: dt.datetime) -> None:
+    """Write the outcomes of a chunk's readers; who was accepted needs no row, and loses one from an earlier try."""
+    for letter, (outcome, detail) in fates.items():
+        if outcome is not Outcome.ACCEPTED:
+            note(connection, mailing, chunk_seq, letter, KINDS[outcome], detail, now)
+        elif letter.again:
+            connection.execute(
+                delete(exception).where(exception.c.mailing == mailing, exception.c.reader == letter.reader)
+            )
+
+
+def has(connection: Connection, mailing: int, chunk_seq: int, kind: str) -> bool:
+    """Say whether a chunk has an exception of a kind."""
+    rows = exists().where(exception.c.mailing == mailing, exception.c.chunk == chunk_seq, exception.c.kind == kind)
+    return bool(connection.execute(select(rows)).scalar_one())
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a claimed chunk ended: how many letters were tried, what became of those that the ledger does not have yet.
+
+    `rest` is the state of a chunk that still has places not settled: ready, or unknown when its request may have left.
+    """
+
+    attempted: int
+    fates: Fates
+    word: str
+    detail: str = ""
+    reference: str = ""
+    rest: str = "ready"
+    not_before: dt.datetime | None = None
+
+
+def settle(engine: Engine, held: Claim, result: Result, now: dt.datetime) -> None:
+    """Write a claim's outcome in one transaction. Raises LostLeaseError when the claim is no longer ours."""
+    done = held.done_after(result.attempted)
+    with writing(engine) as connection:
+        note_fates(connection, held.mailing, held.chunk, result.fates, now)
+        state = result.rest if done < held.n else "accepted"
+        if state == "accepted" and has(connection, held.mailing, held.chunk, "deferred"):
+            state = "ready"
+        settled = connection.execute(
+            _claimed(held).values(
+                state=state,
+                done=done,
+                flight=None,
+                token=None,
+                owner=None,
+                lease_until=None,
+                not_before=result.not_before if state == "ready" else None,
+                provider_ref=result.reference,
+                last_error=result.detail,
+            )
+        )
+        if settled.rowcount != 1:
+            raise LostLeaseError  # which rolls the outcomes back: the one who took over decides
+        close_attempt(connection, held.token, result.word, result.detail, now)
+        ledger.mark_finished(connection, held.mailing, now)
+
+
+def record(engine: Engine, held: Claim, attempted: int, fates: Fates, now: dt.datetime) -> None:
+    """Write outcomes in the middle of a claim, durably; no message is under way. Raises LostLeaseError."""
+    with writing(engine) as connection:
+        kept = connection.execute(_claimed(held).values(done=held.done_after(attempted), flight=None))
+        if kept.rowcount != 1:
+            raise LostLeaseError
+        note_fates(connection, held.mailing, held.chunk, fates, now)
+
+
+def hold_on(engine: Engine, held: Claim, ours: Lease, now: dt.datetime) -> None:
+    """Renew the lease of a claim that takes long. Raises LostLeaseError."""
+    with writing(engine) as connection:
+        until = lease.renew(connection, ours, now)
+        if connection.execute(_claimed(held).values(lease_until=until)).rowcount != 1:
+            raise LostLeaseError
+
+
+def split(engine: Engine, held: Claim, detail: str, now: dt.datetime) -> None:
+    """Cut a chunk in two that was refused as a whole; both are ready again. Raises LostLeaseError."""
+    cut = sorted(letter.seq for letter in held.letters)[len(held.letters) // 2] - held.first
+    with writing(engine) as connection:
+        top = connection.execute(select(func.max(chunk.c.seq)).where(chunk.c.mailing == held.mailing)).scalar_one()
+        left = {"n": cut, "done": min(held.done, cut)}
+        free = {"state": "ready", "token": None, "owner": None, "lease_until": None}
+        if connection.execute(_claimed(held).values(**left, **free, last_error=detail)).rowcount != 1:
+            raise LostLeaseError
+        right = {"first": held.first + cut, "n": held.n - cut, "done": max(held.done - cut, 0)}
+        key = f"{held.key.partition('/')[0]}/{top + 1}"
+        connection.execute(insert(chunk).values(mailing=held.mailing, seq=top + 1, **right, idem_key=key))
+        moved = and_(exception.c.mailing == held.mailing, exception.c.chunk == held.chunk)
+        beyond = exception.c.seq >= held.first + cut
+        connection.execute(update(exception).where(moved, beyond).values(chunk=top + 1))
+        close_attempt(connection, held.token, "split", detail, now)
+
+
+def _claimed(held: Claim) -> Update:
+    return update(chunk).where(chunk.c.mailing == held.mailing, chunk.c.seq == held.chunk, chunk.c.token == held.token)
+
+
+def close_attempt(connection: Connection, token: str, word: str, detail: str, now: dt.datetime) -> None:
+    """Write how an attempt ended."""
+    closed = {"ended_at": now, "outcome": word, "detail": detail}
+    connection.execute(update(attempt).where(attempt.c.token == token).values(closed))

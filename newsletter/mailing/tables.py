@@ -1,0 +1,159 @@
+"""The tables of the ledger. Nothing is written for a reader whose message was accepted like the rest of its chunk.
+
+The law: audience = accepted + rejected + left + unknown + pending. A delivery is told by its chunk and its place in it:
+the first `done` places of a chunk are accepted, the rest is pending (unknown, in a chunk that is), and whoever fared
+otherwise has an exception.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from newsletter.database.columns import Moment
+
+metadata = MetaData()
+
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]  # its columns are read by name
+
+# name: '<slug>-<list>', what editors call it; digest: of the edition that was frozen; provider: the carrier's name;
+# finished_at: when nothing was pending any more.
+mailing = Table(
+    "mailing",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(130), nullable=False, unique=True),
+    Column("issue", String(81), nullable=False),
+    Column("list", String(41), nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("provider", String(40), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("finished_at", Moment),
+    UniqueConstraint("issue", "list", "kind", name="mailing_once"),
+    sqlite_autoincrement=True,
+)
+
+# Which numbers of subjects a copy holds ("0 3 5"), for every text of followed keys in the frozen audience. Several
+# texts may lead to the same choice, and then share its number.
+variant = Table(
+    "variant",
+    metadata,
+    Column("mailing", Integer, ForeignKey("mailing.id", ondelete="CASCADE"), primary_key=True),
+    Column("follows", Text, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("chosen", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The frozen audience, written once. seq counts from 0 without a gap; reader has no foreign key, so that erasing a
+# reader leaves the count as it was.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("mailing", Integer, ForeignKey("mailing.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("reader", Integer, nullable=False),
+    Column("variant", Integer, nullable=False),
+    UniqueConstraint("mailing", "reader", name="delivery_once"),
+    sqlite_with_rowid=False,
+)
+
+# Who is sending, or died while sending. host, boot, space, pid and born tell one process from all others (lease.py).
+sender = Table(
+    "sender",
+    metadata,
+    Column("owner", String(32), primary_key=True),
+    Column("mailing", Integer, ForeignKey("mailing.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("host", String(255), nullable=False),
+    Column("boot", String(64), nullable=False),
+    Column("space", String(64), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("born", String(32), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("lease_until", Moment, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# A run of deliveries, from seq `first` on, n of them. flight: the seq whose message is being handed over.
+# not_before: when a chunk that was put off may be tried again.
+chunk = Table(
+    "chunk",
+    metadata,
+    Column("mailing", Integer, ForeignKey("mailing.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("first", Integer, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("done", Integer, nullable=False, default=0),
+    Column("flight", Integer),
+    Column("state", String(12), nullable=False, default="ready"),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("token", String(32)),
+    Column("owner", String(32)),
+    Column("lease_until", Moment),
+    Column("not_before", Moment),
+    Column("idem_key", String(160), nullable=False, unique=True),
+    Column("provider_ref", Text, nullable=False, default=""),
+    Column("payload_sha256", String(64), nullable=False, default=""),
+    Column("last_error", Text, nullable=False, default=""),
+    CheckConstraint("state IN ('ready', 'sending', 'accepted', 'unknown', 'held')", name="chunk_state"),
+    CheckConstraint(
+        "(state = 'sending') = (token IS NOT NULL) AND (state = 'sending') = (owner IS NOT NULL)"
+        " AND (state = 'sending') = (lease_until IS NOT NULL) AND (flight IS NULL OR state = 'sending')",
+        name="chunk_sending_has_token_and_lease",
+    ),
+    CheckConstraint("done BETWEEN 0 AND n AND n > 0 AND (state <> 'accepted' OR done = n)", name="chunk_done"),
+    Index("chunk_of_a_state", "mailing", "state", "first"),
+    sqlite_with_rowid=False,
+)
+
+# Every claim of a chunk, with how it ended: "" while it is under way, or when its sender died.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("token", String(32), primary_key=True),
+    Column("mailing", Integer, nullable=False),
+    Column("chunk", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("readers", Integer, nullable=False),
+    Column("payload_sha256", String(64), nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("outcome", String(12), nullable=False, default=""),
+    Column("detail", Text, nullable=False, default=""),
+    ForeignKeyConstraint(["mailing", "chunk"], ["chunk.mailing", "chunk.seq"], ondelete="CASCADE"),
+    Index("attempt_of_a_chunk", "mailing", "chunk"),
+    sqlite_with_rowid=False,
+)
+
+# deferred: was put off by the carrier and is pending again; unknown: may or may not have left, and is not sent again.
+exception = Table(
+    "exception",
+    metadata,
+    Column("mailing", Integer, primary_key=True),
+    Column("reader", Integer, primary_key=True),
+    Column("chunk", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    ForeignKeyConstraint(["mailing", "chunk"], ["chunk.mailing", "chunk.seq"], ondelete="CASCADE"),
+    CheckConstraint("kind IN ('rejected', 'left', 'unknown', 'deferred')", name="exception_kind"),
+    Index("exception_of_a_chunk", "mailing", "chunk", "seq"),
+    sqlite_with_rowid=False,
+)
