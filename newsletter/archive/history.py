@@ -1,0 +1,144 @@
+"""The archive's matter: its issues in order, and what each of them said about each place."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from newsletter.archive.publish import digest
+from newsletter.config import Newsletter
+from newsletter.issue.countries import Countries, Place
+from newsletter.issue.folding import fold, slug
+from newsletter.issue.load import IssueFile
+from newsletter.issue.subjects import PrintedSubject, printed
+
+
+@dataclass(frozen=True)
+class Archived:
+    """An issue in the archive, with its subjects in printed order. `digest` is that of its file."""
+
+    file: IssueFile
+    language: str
+    subjects: tuple[PrintedSubject, ...]
+    digest: str
+
+    @property
+    def path(self) -> str:
+        """Where its page stands in the archive's folder."""
+        return f"issues/{self.file.slug}.html"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one issue said under one subject."""
+
+    issue: Archived
+    subject: PrintedSubject
+
+
+@dataclass(frozen=True)
+class History:
+    """Everything the archive holds about one place, newest first. `name` is its page's name, without folder and ending."""
+
+    place: Place
+    name: str
+    told: tuple[Told, ...]
+
+    @property
+    def path(self) -> str:
+        """Where its page stands in the archive's folder."""
+        return f"countries/{self.name}.html"
+
+    @property
+    def feed_path(self) -> str:
+        """Where its feed stands."""
+        return f"countries/{self.name}.xml"
+
+    @property
+    def count(self) -> int:
+        """How many updates there are."""
+        return sum(len(told.subject.updates) for told in self.told)
+
+    @property
+    def issues(self) -> int:
+        """How many issues they are from."""
+        return len({told.issue.file.slug for told in self.told})
+
+    def count_in(self, issue: Archived) -> int:
+        """How many updates an issue has."""
+        return sum(len(told.subject.updates) for told in self.told if told.issue is issue)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """All issues, newest first, and the history of every place they name, by heading in the archive's language."""
+
+    issues: tuple[Archived, ...]
+    histories: tuple[History, ...]
+
+    @functools.cached_property
+    def by_slug(self) -> Mapping[str, Archived]:
+        """The issues by slug."""
+        return {issue.file.slug: issue for issue in self.issues}
+
+    @functools.cached_property
+    def by_key(self) -> Mapping[str, History]:
+        """The histories by the key of their place."""
+        return {history.place.key: history for history in self.histories}
+
+
+def collect(files: Iterable[IssueFile], settings: Newsletter, countries: Countries) -> Archive:
+    """Put the issues of a newsletter in order, and collect what they say about each place."""
+    issues = archived(files, settings, countries)
+    return Archive(issues, histories(issues, settings.language))
+
+
+def archived(files: Iterable[IssueFile], settings: Newsletter, countries: Countries) -> tuple[Archived, ...]:
+    """Return the issues newest first, each with its subjects."""
+    ordered = sorted(files, key=lambda file: (file.published, file.slug), reverse=True)
+    return tuple(
+        Archived(
+            file=file,
+            language=file.issue.language or settings.language,
+            subjects=printed(file.issue, countries, file.issue.language or settings.language),
+            digest=digest(file.source.data),
+        )
+        for file in ordered
+    )
+
+
+def histories(issues: Sequence[Archived], language: str) -> tuple[History, ...]:
+    """Return the history of every place the issues name, sorted by heading in a language.
+
+    A group's updates belong to each of its countries; those of a part only to the part, whose country links to it.
+    """
+    told: dict[Place, list[Told]] = {}
+    for issue in issues:
+        for subject in issue.subjects:
+            for place in subject.places:
+                told.setdefault(place, []).append(Told(issue, subject))
+    places = sorted(told, key=lambda place: (fold(_sorted_by(place, language)), place.key))
+    names = _names(places)
+    return tuple(History(place, names[place.key], tuple(told[place])) for place in places)
+
+
+def _sorted_by(place: Place, language: str) -> str:
+    heading = place.heading_in(language)
+    return place.sort if heading == place.heading else heading
+
+
+def _names(places: Iterable[Place]) -> dict[str, str]:
+    """Name each place's page by its English heading, which is in addresses for good; by its key should two be alike."""
+    names: dict[str, str] = {}
+    for place in sorted(places, key=lambda place: place.key):
+        name = slug(place.heading)
+        taken = not name or name == "index" or name in names.values()
+        names[place.key] = slug(place.key) if taken else name
+    return names
+
+
+def address(settings: Newsletter, path: str) -> str:
+    """Return the public address of a file of the archive."""
+    return f"{settings.url}/archive/{quote(path)}"
