@@ -1,0 +1,1 @@
+"""The steps an issue walks, from a skeleton to the archive: what the command line and the studio have in common."""

@@ -1,0 +1,157 @@
+"""The preview: one local page that shows an issue as readers will see it, and follows every save.
+
+The page is for the editor's own machine: it listens on loopback only and answers no request that came under another
+host name, so that a web site open in the same browser cannot read the draft (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from newsletter.checks.finding import Finding
+from newsletter.config import Project
+from newsletter.desk import issue as desk_issue
+from newsletter.desk.project import Desk, open_desk, watched_files
+from newsletter.edition import themes
+from newsletter.edition.model import Edition
+from newsletter.errors import NewsletterError
+from newsletter.issue import folder
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.typing import ResponseReturnValue
+
+_DARK_QUERY = re.compile(r"@media\s*\(\s*prefers-color-scheme\s*:\s*dark\s*\)")
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the page shows: an edition with its findings, or the faults that keep it from being made."""
+
+    name: str
+    edition: Edition | None
+    findings: tuple[Finding, ...]
+    faults: tuple[str, ...]
+
+
+def in_light(html: str, *, dark: bool) -> str:
+    """Return the html as a reader with a light or dark screen sees it, whatever the editor's own screen is set to."""
+    return _DARK_QUERY.sub("@media all" if dark else "@media not all", html)
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """Return a text that changes whenever one of the files is saved, appears or goes away."""
+    state = hashlib.sha256()
+    for path in sorted(files):
+        try:
+            stat = path.stat()
+        except OSError:
+            continue
+        state.update(f"{path}\0{stat.st_mtime_ns}\0{stat.st_size}\n".encode())
+    return state.hexdigest()[:16]
+
+
+def open_preview(desk: Desk, reference: str | None) -> Flask:
+    """Make the page for one issue of a project. Raises NewsletterError when there is no such issue."""
+    path = folder.find(desk.project, reference)
+    project = desk.project
+
+    def draft() -> Draft:
+        checked = desk_issue.check(
+            open_desk(project.root), str(path)
+        )  # settings are read again: they may be the change
+        return Draft(checked.file.slug, checked.edition, checked.findings, ())
+
+    return make_app(draft, lambda: watched_files(project), project)
+
+
+def make_app(draft: Callable[[], Draft], watched: Callable[[], Iterable[Path]], project: Project) -> Flask:
+    """Make the page's WSGI application.
+
+    `draft` makes the issue anew; it is called only when one of the `watched` files changed.
+    """
+    from flask import Flask, abort, make_response, request, send_from_directory  # noqa: PLC0415 - only here
+
+    published = f"{project.settings.url}/archive/images/"
+    app = Flask(__name__)
+    page = themes.environment(project.templates, "studio").get_template("preview.html")
+    kept: dict[str, Draft] = {}
+
+    def current() -> tuple[str, Draft]:
+        version = fingerprint(watched())
+        if version not in kept:
+            made = _guarded(draft)
+            kept.clear()
+            kept[version] = made
+        return version, kept[version]
+
+    @app.before_request
+    def refuse_other_hosts() -> None:
+        if not _LOOPBACK.fullmatch(request.host):
+            abort(403)
+
+    @app.get("/")
+    def show_page() -> ResponseReturnValue:
+        version, shown = current()
+        return page.render(version=version, draft=shown, parts=_parts(shown))
+
+    @app.get("/version")
+    def show_version() -> ResponseReturnValue:
+        response = make_response(fingerprint(watched()))
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @app.get("/email/<any(light,dark):light>")
+    def show_email(light: str) -> ResponseReturnValue:
+        edition = current()[1].edition
+        if edition is None:
+            abort(404)
+        html = edition.join_html().replace(published, "/images/")  # not in the archive yet
+        response = make_response(in_light(html, dark=light == "dark"))
+        response.headers["Content-Security-Policy"] = "script-src 'none'; form-action 'none'"
+        return response
+
+    @app.get("/images/<path:name>")
+    def show_image(name: str) -> ResponseReturnValue:
+        return send_from_directory(project.issues / "images", name)
+
+    return app
+
+
+def _guarded(draft: Callable[[], Draft]) -> Draft:
+    """Turn what keeps an issue from being made into lines on the page: the editor is in the middle of typing."""
+    try:
+        return draft()
+    except NewsletterError as error:
+        return Draft("", None, (), tuple(str(error).splitlines()))
+
+
+def _parts(draft: Draft) -> dict[str, str]:
+    if draft.edition is None:
+        return {"subject": "", "preheader": "", "text": ""}
+    edition = draft.edition
+    return {"subject": edition.subject, "preheader": edition.preheader, "text": edition.join_text()}
+
+
+def serve(app: Flask, port: int, ready: Callable[[str], None]) -> None:
+    """Serve the page on loopback until Ctrl-C; `ready` is told the address. Port 0 takes any free one.
+
+    Raises NewsletterError when the port is taken.
+    """
+    from waitress.server import create_server  # noqa: PLC0415 - only the preview needs a web server
+
+    try:
+        listener = socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise NewsletterError(f"port {port} cannot be used: {error.strerror}; choose another with --port") from None
+    with listener:
+        server = create_server(app, sockets=[listener], threads=4)
+        ready(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        server.run()

@@ -1,0 +1,115 @@
+"""A week's work on the command line, from an empty folder to the archive."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from newsletter.cli.main import main
+
+Run = Callable[..., Result]
+
+
+def test_a_new_project_can_be_checked_built_and_sent_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "mine"
+    made = CliRunner().invoke(main, ["init", str(folder)], catch_exceptions=False)
+    assert made.exit_code == 0, made.output
+    assert (folder / "secret.key").stat().st_mode & 0o777 == 0o600
+    monkeypatch.chdir(folder / "issues")  # any folder inside the project will do
+    for command in (["check"], ["build"], ["subscribers", "list"], ["status"], ["archive", "build"]):
+        result = CliRunner().invoke(main, command, catch_exceptions=False)
+        assert "Traceback" not in result.output
+        assert result.exit_code in (0, 1), result.output
+    again = CliRunner().invoke(main, ["init", str(folder)], catch_exceptions=False)
+    assert again.exit_code == 2
+    assert "is there already" in again.stderr
+
+
+def test_the_next_issue_follows_the_last_one(run: Run, project_folder: Path) -> None:
+    assert run("new", "--date", "2016-04-29").exit_code == 0
+    text = (project_folder / "issues" / "2016-04-29.yaml").read_text()
+    assert "number: 246" in text
+    assert "2016-04-25" in text
+    again = run("new", "--date", "2016-04-29")
+    assert again.exit_code == 2
+    assert (project_folder / "issues" / "2016-04-29.yaml").read_text() == text
+    assert run("new", "--date", "soon").exit_code == 2
+
+
+def test_the_sample_issue_checks_clean(run: Run) -> None:
+    result = run("check", "2016-04-22", "--format", "json")
+    assert result.exit_code == 0
+    assert [one for one in json.loads(result.stdout) if one["level"] != "info"] == []
+
+
+def test_findings_come_as_json_and_an_accepted_warning_no_longer_warns(run: Run, project_folder: Path) -> None:
+    issue = project_folder / "issues" / "2016-04-22.yaml"
+    issue.write_text(issue.read_text() + "    - More [here](https://example.org/elsewhere).\n")
+    found = json.loads(run("check", "2016-04-22", "--format", "json").stdout)
+    warning = next(one for one in found if one["level"] == "warn")
+    assert set(warning) == {"code", "level", "message", "file", "line"}
+    assert warning["line"] == len(issue.read_text().splitlines())
+    text = run("check", "2016-04-22").stdout
+    assert f"issues/2016-04-22.yaml:{warning['line']}: warn: " in text
+    assert run("check", "2016-04-22", "--accept", warning["code"]).exit_code == 2  # nobody's name
+    accepted = run("check", "2016-04-22", "--accept", warning["code"], "--by", "Ann Lee", "--format", "json")
+    assert accepted.exit_code == 0
+    assert [one for one in json.loads(accepted.stdout) if one["level"] == "warn"] == []
+    assert "Ann Lee" in (project_folder / "issues" / "2016-04-22.accepted.yaml").read_text()
+
+
+def test_a_build_writes_html_text_and_a_message(run: Run, project_folder: Path) -> None:
+    result = run("build", "2016-04-22", "-o", "made")
+    assert result.exit_code == 0
+    folder = project_folder / "made" / "2016-04-22"
+    html, text = (folder / "email.html").read_text(), (folder / "email.txt").read_text()
+    message = email.message_from_bytes((folder / "message.eml").read_bytes(), policy=email.policy.SMTP)
+    assert html.startswith("<!DOCTYPE html")
+    assert "Burundi" in text
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert "kB" in result.stdout
+    assert "ms" in result.stdout
+
+
+def test_countries_are_explained_and_unknown_names_get_suggestions(run: Run) -> None:
+    known = run("countries", "DRC")
+    assert "Democratic Republic of Congo" in known.stdout
+    assert json.loads(run("countries", "oPt", "--format", "json").stdout)[0]["key"] == "PSE"
+    unknown = run("countries", "Yemn")
+    assert unknown.exit_code == 1
+    assert "did you mean 'Yemen'" in unknown.stderr
+    everything = run("countries").stdout
+    assert "International Criminal Court" in everything
+    assert run("countries", "Horn", "of", "Africa").exit_code == 0
+
+
+def test_countries_are_explained_outside_a_project_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "Myanmar" in CliRunner().invoke(main, ["countries", "Burma"], catch_exceptions=False).stdout
+
+
+def test_the_schema_is_json(run: Run) -> None:
+    assert "properties" in json.dumps(json.loads(run("schema").stdout))
+
+
+def test_the_archive_is_built_and_a_second_time_nothing_changes(run: Run, project_folder: Path) -> None:
+    assert run("archive", "build").exit_code == 0
+    pages = {path: path.stat().st_mtime_ns for path in (project_folder / "public").rglob("*") if path.is_file()}
+    assert (project_folder / "public" / "countries" / "syria.html") in pages
+    assert run("archive", "build").exit_code == 0
+    assert pages == {path: path.stat().st_mtime_ns for path in (project_folder / "public").rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("check",), ("subscribers",), ("subscribers", "import"), ("archive", "build")]
+)
+def test_help_is_there_for_everything(run: Run, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout

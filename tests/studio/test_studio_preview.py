@@ -1,0 +1,67 @@
+"""The preview page shows the issue as it stands in the file, and nothing to strangers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from newsletter.desk.project import open_desk
+from newsletter.studio import preview
+
+
+@pytest.fixture
+def client(project_folder: Path) -> FlaskClient:
+    app = preview.open_preview(open_desk(project_folder), "2016-04-22")
+    return app.test_client()
+
+
+def test_the_page_shows_desktop_and_phone_in_light_and_dark_and_the_text(client: FlaskClient) -> None:
+    page = client.get("/").get_data(as_text=True)
+    assert page.count('width="700"') == page.count('width="375"') == 2
+    assert "/email/dark?" in page
+    assert "Burundi" in page
+
+
+def test_dark_is_shown_on_a_light_screen_and_light_on_a_dark_one(client: FlaskClient) -> None:
+    dark = client.get("/email/dark").get_data(as_text=True)
+    light = client.get("/email/light").get_data(as_text=True)
+    assert "prefers-color-scheme" not in dark + light.replace('content="light dark"', "")
+    assert "@media all" in dark
+    assert "@media not all" in light
+
+
+def test_images_come_from_the_issues_folder_before_they_are_published(
+    client: FlaskClient, project_folder: Path
+) -> None:
+    name = next((project_folder / "issues" / "images").iterdir()).name
+    assert f"/images/{name}" in client.get("/email/light").get_data(as_text=True)
+    assert client.get(f"/images/{name}").status_code == 200
+    assert client.get("/images/../../newsletter.yaml").status_code == 404
+
+
+def test_saving_the_file_changes_the_version_and_the_page(client: FlaskClient, project_folder: Path) -> None:
+    version = client.get("/version").get_data(as_text=True)
+    assert client.get("/version").get_data(as_text=True) == version
+    issue = project_folder / "issues" / "2016-04-22.yaml"
+    issue.write_text(issue.read_text().replace("  Burundi:", "  Brundi:"))
+    assert client.get("/version").get_data(as_text=True) != version
+    page = client.get("/").get_data(as_text=True)
+    assert "did you mean" in page
+    assert client.get("/email/light").status_code == 404
+    issue.write_text(issue.read_text().replace("  Brundi:", "  Rwanda:"))
+    assert "Rwanda" in client.get("/").get_data(as_text=True)
+
+
+def test_a_request_under_another_host_name_is_refused(client: FlaskClient) -> None:
+    assert client.get("/", headers={"Host": "evil.example"}).status_code == 403
+    assert client.get("/", headers={"Host": "localhost:8000"}).status_code == 200
+
+
+def test_a_file_that_goes_away_while_it_is_watched_does_no_harm(tmp_path: Path) -> None:
+    one = tmp_path / "one"
+    one.write_text("x")
+    before = preview.fingerprint([one])
+    one.unlink()
+    assert preview.fingerprint([one]) != before
