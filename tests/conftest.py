@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +39,18 @@ def component(name: str) -> str:
     return path
 
 
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Chromium, which draws mails and pages."""
+    return component("chromium")
+
+
+@pytest.fixture(scope="session")
+def w3m() -> str:
+    """The path of w3m, which reads mails and pages as plain text."""
+    return component("w3m")
+
+
 @pytest.fixture
 def project_folder(tmp_path: Path) -> Path:
     """A copy of the sample project that a test may change."""
@@ -56,9 +67,9 @@ def project_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def project(project_folder: Path) -> Iterator[config.Project]:
+def project(project_folder: Path) -> config.Project:
     """The sample project, loaded from its copy."""
-    yield config.load(project_folder)
+    return config.load(project_folder)
 
 
 @pytest.fixture
