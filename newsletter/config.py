@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -188,7 +189,7 @@ def find(start: Path) -> Path:
 
 def load(root: Path) -> Project:
     """Load the settings of the project in a folder. Raises FaultsError and NewsletterError."""
-    read = source.read(root / SETTINGS_FILE)
+    read = source.read(root / SETTINGS_FILE, keep_faults=True)
     return Project(root.resolve(), source.validate(Newsletter, read), read)
 
 
@@ -203,14 +204,20 @@ def resolve_secret(reference: str, root: Path, environment: Mapping[str, str] | 
         if not value.strip():
             raise NewsletterError(f"the environment variable {name}, which {SETTINGS_FILE} names, is not set")
         return value.strip()
-    path = root / name
+    return _secret_in_file(root / name)
+
+
+def _secret_in_file(path: Path) -> str:
+    shown = source.display(path)
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         value = path.read_text("utf-8").strip()
     except OSError as error:
-        raise NewsletterError(f"{source.display(path)}: the secret cannot be read: {error.strerror}") from None
+        raise NewsletterError(f"{shown}: the secret cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise NewsletterError(f"{shown}: the secret is not UTF-8 text") from None
     if mode & 0o077:
-        raise NewsletterError(f"{source.display(path)}: others can read this secret; run 'chmod 600 {name}'")
+        raise NewsletterError(f"{shown}: others can read this secret; run: chmod 600 {shlex.quote(shown)}")
     if not value:
-        raise NewsletterError(f"{source.display(path)}: the secret is empty")
+        raise NewsletterError(f"{shown}: the secret is empty")
     return value

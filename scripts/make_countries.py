@@ -34,7 +34,11 @@ NAME_COLUMNS = (
     "English Formal",
     "M49 English",
 )
-REGION_COLUMNS = ("Region Name", "Sub-region Name", "Intermediate Region Name")
+REGION_COLUMNS = (
+    ("Region Code", "Region Name"),
+    ("Sub-region Code", "Sub-region Name"),
+    ("Intermediate Region Code", "Intermediate Region Name"),
+)
 CLDR_CODES = {"XKX": "XK"}
 # What only names a state's claim or a grammatical form, as in "Bahamas (the)" and "Aruba (The Netherlands)".
 IN_BRACKETS = re.compile(r" \([^)]*\)$")
@@ -66,9 +70,10 @@ def rows(folder: Path, house: Mapping[str, Any], ambiguous: Iterable[str]) -> It
                 **({"label": own["label"]} if "label" in own else {}),
                 **({"sort": own["sort"]} if "sort" in own else {}),
                 "aliases": aliases([*own.get("aliases", ()), *official, cldr["en"]], heading),
-                "regions": [slug(line[column]) for column in REGION_COLUMNS if line[column]],
+                "regions": [slug(line[name]) for _, name in REGION_COLUMNS if line[name]],
                 "names": names,
                 "two": two,
+                "m49": {slug(line[name]): line[code].zfill(3) for code, name in REGION_COLUMNS if line[name]},
                 "foreign": sorted({*cldr.values(), *united.values(), *names.values()}),
             }
 
@@ -92,15 +97,18 @@ def add_regions(countries: list[Row], house: Mapping[str, Any], containment: Map
             if row["key"] in members and name not in row["regions"]:
                 row["regions"].append(name)
     found = dict.fromkeys(region for row in countries for region in row["regions"])
-    return [region_row(key, house.get(key, {})) for key in sorted(found)]
+    codes = {region: code for row in countries for region, code in row["m49"].items()}
+    return [region_row(key, codes.get(key), house.get(key, {})) for key in sorted(found)]
 
 
-def region_row(key: str, own: Mapping[str, Any]) -> Row:
+def region_row(key: str, code: str | None, own: Mapping[str, Any]) -> Row:
     """Make the row of a region; its M49 name is an alias of its everyday one."""
+    cldr = {language: str(Locale(language).territories.get(code, "")) for language in COLUMNS if language != "en"}
+    names = own.get("names") or {language: name for language, name in cldr.items() if code and name}
     table_name = key.replace("-", " ").title().replace(" And ", " and ").replace(" The ", " the ")
     heading = own.get("heading", table_name)
     row = {"key": key, "heading": heading, "aliases": aliases([*own.get("aliases", ()), table_name], heading)}
-    return {**row, **({"label": own["label"]} if "label" in own else {})}
+    return {**row, **({"label": own["label"]} if "label" in own else {}), "names": names, "foreign": names.values()}
 
 
 def part_rows(house: Mapping[str, Any], countries: Mapping[str, Row]) -> Iterator[Row]:
@@ -147,7 +155,7 @@ def index(places: Iterable[Row], ambiguous: Mapping[str, Any]) -> dict[str, str]
 
 def shipped(row: Row) -> Row:
     """Return what the project needs of a row."""
-    return {key: value for key, value in row.items() if key not in ("two", "foreign")}
+    return {key: value for key, value in row.items() if key not in ("two", "m49", "foreign")}
 
 
 def write(path: Path, table: Mapping[str, Any]) -> None:
@@ -178,7 +186,7 @@ def main(folder: Path) -> None:
     table = {
         "countries": [shipped(row) for row in countries],
         "parts": [shipped(row) for row in parts],
-        "regions": regions,
+        "regions": [shipped(row) for row in regions],
         "names": index([*countries, *parts], house["ambiguous"]),
         "region_names": index(regions, {}),
         "ambiguous": {fold(name): keys for name, keys in house["ambiguous"].items()},

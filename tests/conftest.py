@@ -51,6 +51,12 @@ def w3m() -> str:
     return component("w3m")
 
 
+@pytest.fixture(scope="session")
+def smtp_sink_program() -> str:
+    """The path of Postfix's smtp-sink, which takes mail and throws it away, or keeps it in a folder."""
+    return component("smtp-sink")
+
+
 @pytest.fixture
 def project_folder(tmp_path: Path) -> Path:
     """A copy of the sample project that a test may change."""

@@ -41,6 +41,11 @@ class Chart:
     width: int
     step: int
 
+    @property
+    def gap(self) -> int:
+        """The room between two bars."""
+        return self.step // 4
+
 
 def chart(history: History, issues: Sequence[Archived]) -> Chart | None:
     """Draw a place's history over all issues of the archive; None where there is nothing to compare."""
@@ -73,7 +78,7 @@ def _summed(counted: Sequence[_Counted], period: Callable[[dt.date], dt.date]) -
 
 def _drawn(by: Literal["issue", "month", "year"], counted: Sequence[_Counted]) -> Chart:
     most = max(count for _, count, _ in counted)
-    step = max(10, 600 // max(len(counted), 12))
+    step = max(10, min(20, 600 // len(counted)))
     bars = tuple(
         Bar(
             x=number * step,

@@ -17,12 +17,16 @@ from newsletter.issue.subjects import PrintedSubject, printed
 
 @dataclass(frozen=True)
 class Archived:
-    """An issue in the archive, with its subjects in printed order. `digest` is that of its file."""
+    """An issue in the archive, with its subjects in printed order. `digest` is that of its file.
+
+    `translates` is the slug of the issue in the archive's own language that says the same.
+    """
 
     file: IssueFile
     language: str
     subjects: tuple[PrintedSubject, ...]
     digest: str
+    translates: str | None = None
 
     @property
     def path(self) -> str:
@@ -40,7 +44,7 @@ class Told:
 
 @dataclass(frozen=True)
 class History:
-    """Everything the archive holds about one place, newest first. `name` is its page's name, without folder and ending."""
+    """All the archive holds about one place, newest first. `name` is that of its page, without folder and ending."""
 
     place: Place
     name: str
@@ -79,6 +83,27 @@ class Archive:
     histories: tuple[History, ...]
 
     @functools.cached_property
+    def originals(self) -> tuple[Archived, ...]:
+        """The issues that are no translation of another one: what lists, histories and feeds go through."""
+        return tuple(issue for issue in self.issues if issue.translates is None)
+
+    def beside(self, issue: Archived) -> tuple[Archived | None, Archived | None]:
+        """Return the next and the previous issue; for a translation those in its own language."""
+        chain = list(self.originals)
+        if issue.translates:
+            chain = [other for other in self.issues if other.translates and other.language == issue.language]
+        position = chain.index(issue)
+        return chain[position - 1] if position else None, chain[position + 1] if position + 1 < len(chain) else None
+
+    def translations(self, issue: Archived) -> tuple[Archived, ...]:
+        """Return the issues that say the same in other languages, by language."""
+        original = issue.translates or issue.file.slug
+        named = {slug for slug in issue.file.issue.translations.values() if slug in self.by_slug}
+        same = {other.file.slug for other in self.issues if original in (other.translates, other.file.slug)}
+        found = (self.by_slug[slug] for slug in (named | same) - {issue.file.slug})
+        return tuple(sorted(found, key=lambda other: (other.language, other.file.slug)))
+
+    @functools.cached_property
     def by_slug(self) -> Mapping[str, Archived]:
         """The issues by slug."""
         return {issue.file.slug: issue for issue in self.issues}
@@ -92,21 +117,36 @@ class Archive:
 def collect(files: Iterable[IssueFile], settings: Newsletter, countries: Countries) -> Archive:
     """Put the issues of a newsletter in order, and collect what they say about each place."""
     issues = archived(files, settings, countries)
-    return Archive(issues, histories(issues, settings.language))
+    return Archive(issues, histories([issue for issue in issues if not issue.translates], settings.language))
 
 
 def archived(files: Iterable[IssueFile], settings: Newsletter, countries: Countries) -> tuple[Archived, ...]:
     """Return the issues newest first, each with its subjects."""
     ordered = sorted(files, key=lambda file: (file.published, file.slug), reverse=True)
+    translates = _originals(ordered, settings.language)
     return tuple(
         Archived(
             file=file,
             language=file.issue.language or settings.language,
             subjects=printed(file.issue, countries, file.issue.language or settings.language),
             digest=digest(file.source.data),
+            translates=translates.get(file.slug),
         )
         for file in ordered
     )
+
+
+def _originals(files: Sequence[IssueFile], language: str) -> dict[str, str]:
+    """Map each translation's slug to the slug of the issue in the archive's language; either may name the other."""
+    own = {file.slug for file in files if (file.issue.language or language) == language}
+    others = {file.slug for file in files} - own
+    found: dict[str, str] = {}
+    for file in files:
+        for slug_named in file.issue.translations.values():
+            for original, translation in ((file.slug, slug_named), (slug_named, file.slug)):
+                if original in own and translation in others:
+                    found.setdefault(translation, original)
+    return found
 
 
 def histories(issues: Sequence[Archived], language: str) -> tuple[History, ...]:

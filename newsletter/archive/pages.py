@@ -43,10 +43,8 @@ class Pages:
             everything,
             lambda: views.countries_page(archive, settings, self.countries),
         )
-        for position, issue in enumerate(archive.issues):
-            newer = archive.issues[position - 1] if position else None
-            older = archive.issues[position + 1] if position + 1 < len(archive.issues) else None
-            yield self._issue(newer, issue, older)
+        for issue in archive.issues:
+            yield self._issue(issue)
         for history in archive.histories:
             yield from self._country(history)
 
@@ -57,17 +55,22 @@ class Pages:
             lambda: self.press.page(template, path, language or self.settings.language, values()),
         )
 
-    def _issue(self, newer: Archived | None, issue: Archived, older: Archived | None) -> Page:
-        made_from = [text for other in (newer, issue, older) for text in _identity(other)]
-        made_from += [self.archive.by_key[place.key].path for subject in issue.subjects for place in subject.places]
-        made_from += [slug for slug in issue.file.issue.translations.values() if slug in self.archive.by_slug]
+    def _issue(self, issue: Archived) -> Page:
+        near = (issue, *self.archive.beside(issue))
+        made_from = [text for other in near for text in _identity(other)]
+        made_from += [history.path for history in self._named(issue)]
+        made_from += [other.path for other in self.archive.translations(issue)]
         return self._page(
             issue.path,
             "issue.html",
             made_from,
-            lambda: views.issue_page(self.archive, self.settings, issue, newer, older),
+            lambda: views.issue_page(self.archive, self.settings, issue),
             issue.language,
         )
+
+    def _named(self, issue: Archived) -> Iterator[History]:
+        places = (place for subject in issue.subjects for place in subject.places)
+        return (self.archive.by_key[place.key] for place in places if place.key in self.archive.by_key)
 
     def _country(self, history: History) -> Iterator[Page]:
         archive, settings = self.archive, self.settings
@@ -76,7 +79,7 @@ class Pages:
         yield self._page(
             history.path,
             "country.html",
-            [*told, *around, repr(chart(history, archive.issues))],
+            [*told, *around, repr(chart(history, archive.originals))],
             lambda: views.country_page(archive, settings, self.countries, history),
         )
         yield self._page(

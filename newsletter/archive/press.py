@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from newsletter import __version__
+from newsletter import __version__, languages
 from newsletter.archive.history import address
 from newsletter.archive.publish import digest
 from newsletter.config import Project
 from newsletter.edition import themes, words
-from newsletter.issue import languages, prose, titles
+from newsletter.issue import prose, titles
 
 THEME = "archive"
 # What a page may load: its style sheet and its own pictures. Nothing else, from nowhere else, and no script at all.
@@ -25,18 +25,20 @@ _CODE = (Path(__file__).parent, Path(titles.__file__).parent)
 
 
 class Press:
-    """Renders templates for one build. `digest` covers the templates, phrases, settings and code that all pages share."""
+    """Renders templates for one build. `digest` covers what all pages share: templates, phrases, settings, code."""
 
     def __init__(self, project: Project) -> None:
         self.settings = project.settings
-        self._env = themes.environment(project.templates, THEME)
+        self._env = themes.environment(project.templates, THEME, mail=False)
         self._folders = (project.templates / THEME, themes.built_in() / THEME, project.templates, themes.built_in())
+        self._words: dict[str, words.Words] = {}
         self.digest = digest(__version__, project.source.data, *_contents(self._folders), *_code())
 
-    @functools.cache  # noqa: B019 - a press lives for one build
     def words(self, language: str) -> words.Words:
         """Return the phrases of a language: the archive's, then those of the mails."""
-        return words.read(self._folders, language)
+        if language not in self._words:
+            self._words[language] = words.read(self._folders, language)
+        return self._words[language]
 
     def style(self) -> bytes:
         """Return the style sheet."""

@@ -159,7 +159,9 @@ def _read_list(out: Path) -> dict[str, _Made]:
         return dict.fromkeys(files, _Made("", -1))
     outside = [name for name in files if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
     if outside:
-        raise NewsletterError(f"{display(path)}: '{outside[0]}' lies outside the archive; delete the folder, build again")
+        raise NewsletterError(
+            f"{display(path)}: '{outside[0]}' lies outside the archive; delete the folder, build again"
+        )
     return files
 
 

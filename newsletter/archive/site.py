@@ -1,4 +1,4 @@
-"""Build the public archive: static pages without script, with relative links, that work from a server, a ZIP or a disk."""
+"""Build the public archive: static pages without script and with relative links, for a server, a ZIP or a disk."""
 
 from __future__ import annotations
 

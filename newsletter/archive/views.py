@@ -7,16 +7,17 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from newsletter import languages
 from newsletter.archive.chart import chart
 from newsletter.archive.history import Archive, Archived, History, Told, address
 from newsletter.config import Newsletter
-from newsletter.issue import languages, titles
-from newsletter.issue.countries import Countries, Place
+from newsletter.issue import titles
+from newsletter.issue.countries import Countries
 from newsletter.issue.folding import fold
 from newsletter.issue.model import Notice
 
 FEED_ENTRIES = 50
-_NEIGHBOURS = 12
+_REGIONS = 3
 _CONTINENTS = frozenset({"africa", "americas", "asia", "europe", "oceania"})
 
 
@@ -45,29 +46,50 @@ def row(issue: Archived, settings: Newsletter) -> dict[str, Any]:
 
 def index(archive: Archive, settings: Newsletter) -> dict[str, Any]:
     """Describe the first page: every issue, by year."""
-    rows = [row(issue, settings) for issue in archive.issues]
+    rows = [{**row(issue, settings), "translations": _translations(archive, issue)} for issue in archive.originals]
     years = [(year, list(group)) for year, group in itertools.groupby(rows, key=lambda entry: entry["date"].year)]
     return {"years": years}
 
 
-def issue_page(
-    archive: Archive, settings: Newsletter, issue: Archived, newer: Archived | None, older: Archived | None
-) -> dict[str, Any]:
+def issue_page(archive: Archive, settings: Newsletter, issue: Archived) -> dict[str, Any]:
     """Describe an issue's page."""
-    translations = [(language, slug) for language, slug in sorted(issue.file.issue.translations.items())]
+    newer, older = archive.beside(issue)
+    about = row(issue, settings)
+    # The masthead names the newsletter already; a title made from the usual pattern needs not say it again.
+    bare = about["title"].removeprefix(settings.name).strip(" :,–—·")
     return {
-        "issue": issue.file.issue,
-        "about": row(issue, settings),
+        **_matter(issue),
+        "about": about,
+        "printed_title": bare or about["title"],
         "preheader": titles.preheader(issue.file.issue),
         "published": titles.day_text(issue.file.published, issue.language),
         "subjects": issue.subjects,
-        "pages": {subject.number: [_link(archive.by_key[p.key], issue.language) for p in subject.places]
-                  for subject in issue.subjects},
+        "pages": {
+            subject.number: [
+                _link(archive.by_key[place.key], issue.language)
+                for place in subject.places
+                if place.key in archive.by_key
+            ]
+            for subject in issue.subjects
+        },
         "newer": row(newer, settings) if newer else None,
         "older": row(older, settings) if older else None,
-        "translations": [
-            (language, archive.by_slug[slug].path) for language, slug in translations if slug in archive.by_slug
-        ],
+        "translations": _translations(archive, issue),
+    }
+
+
+def _translations(archive: Archive, issue: Archived) -> list[tuple[str, str]]:
+    return [(other.language, other.path) for other in archive.translations(issue)]
+
+
+def _matter(issue: Archived) -> dict[str, Any]:
+    """Return an issue with what only some kinds have: a lead, a body, sections."""
+    content = issue.file.issue
+    return {
+        "issue": content,
+        "lead": getattr(content, "lead", None),
+        "body": getattr(content, "body", None),
+        "sections": getattr(content, "sections", ()),
     }
 
 
@@ -87,7 +109,6 @@ def country_page(archive: Archive, settings: Newsletter, countries: Countries, h
     language, place = settings.language, history.place
     whole = countries.by_key(place.part_of) if place.part_of else None
     blocks = [_block(archive, settings, history, list(told)) for _, told in _by_issue(history.told)]
-    region, neighbours = _neighbours(archive, countries, history)
     return {
         "place": place,
         "heading": place.heading_in(language),
@@ -95,12 +116,11 @@ def country_page(archive: Archive, settings: Newsletter, countries: Countries, h
         "first": history.told[-1].issue.file.published,
         "latest": history.told[0].issue.file.published,
         "years": [(year, list(group)) for year, group in itertools.groupby(blocks, key=lambda b: b["date"].year)],
-        "chart": chart(history, archive.issues),
+        "chart": chart(history, archive.originals),
         "whole": whole.heading_in(language) if whole else None,
         "whole_page": _link(archive.by_key[whole.key], language) if whole and whole.key in archive.by_key else None,
         "parts": [_link(other, language) for other in archive.histories if other.place.part_of == place.key],
-        "region": region.heading_in(language) if region else None,
-        "neighbours": [_link(other, language) for other in neighbours],
+        "near": _near(archive, settings, countries, history),
     }
 
 
@@ -129,19 +149,24 @@ def _block(archive: Archive, settings: Newsletter, history: History, told: Seque
     }
 
 
-def _neighbours(archive: Archive, countries: Countries, history: History) -> tuple[Place | None, list[History]]:
-    """Return the smallest region that another country with a page is in too, and those countries."""
-    others = [other for other in archive.histories if other.place.kind == "country" and other != history]
-    others = [other for other in others if other.place.key != history.place.part_of]
-    near = []
-    for key in history.place.regions:
-        found = [other for other in others if key in other.place.regions]
-        if found and key not in _CONTINENTS:
-            near.append((sum(key in place.regions for place in countries.places), key, found))
-    if not near:
-        return None, []
-    _, key, found = min(near, key=lambda entry: entry[:2])
-    return countries.region(key), found[:_NEIGHBOURS]
+def _near(archive: Archive, settings: Newsletter, countries: Countries, history: History) -> list[dict[str, Any]]:
+    """Return the regions a place shares with other countries that have a page, the smallest regions first.
+
+    At most three; a region that would name the same countries as a smaller one is left out, and so is a continent.
+    """
+    place = history.place
+    others = [other for other in archive.histories if other.place.kind == "country"]
+    others = [other for other in others if other.place.key not in (place.key, place.part_of)]
+    sizes = {key: sum(key in other.regions for other in countries.places) for key in place.regions}
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for key in sorted(sizes, key=lambda key: (sizes[key], key)):
+        region = countries.region(key)
+        members = [other for other in others if key in other.place.regions]
+        names = tuple(other.place.key for other in members)
+        if region and members and key not in _CONTINENTS and names not in found:
+            heading = region.heading_in(settings.language)
+            found[names] = {"heading": heading, "places": [_link(other, settings.language) for other in members]}
+    return list(found.values())[:_REGIONS]
 
 
 def countries_page(archive: Archive, settings: Newsletter, countries: Countries) -> dict[str, Any]:
@@ -161,13 +186,16 @@ def countries_page(archive: Archive, settings: Newsletter, countries: Countries)
     letters = itertools.groupby(entries, key=lambda entry: fold(entry["heading"])[:1].upper())
     regions = sorted(countries.regions, key=lambda region: fold(region.heading_in(language)))
     members = {
-        region.key: [_link(h, language) for h in archive.histories if region.key in h.place.regions] for region in regions
+        region.key: [_link(h, language) for h in archive.histories if region.key in h.place.regions]
+        for region in regions
     }
     return {
         "letters": [(letter, list(group)) for letter, group in letters],
         "subjects": [_link(history, language) for history in listed if history.place.kind == "subject"],
         "regions": [
-            (region.key, region.heading_in(language), members[region.key]) for region in regions if members[region.key]
+            (region.key, region.heading_in(language), members[region.key])
+            for region in regions
+            if members[region.key] and region.key not in _CONTINENTS
         ],
     }
 
@@ -175,11 +203,16 @@ def countries_page(archive: Archive, settings: Newsletter, countries: Countries)
 def feed(archive: Archive, settings: Newsletter) -> dict[str, Any]:
     """Describe the feed of issues: the newest 50."""
     entries = [
-        {**row(issue, settings), "summary": titles.preheader(issue.file.issue), "issue": issue.file.issue,
-         "subjects": issue.subjects}
-        for issue in archive.issues[:FEED_ENTRIES]
+        {
+            **row(issue, settings),
+            **_matter(issue),
+            "summary": titles.preheader(issue.file.issue),
+            "subjects": issue.subjects,
+            "translations": _translations(archive, issue),
+        }
+        for issue in archive.originals[:FEED_ENTRIES]
     ]
-    return {"entries": entries, "updated": _updated(archive.issues)}
+    return {"entries": entries, "updated": _updated(archive.originals)}
 
 
 def country_feed(archive: Archive, settings: Newsletter, history: History) -> dict[str, Any]:

@@ -6,7 +6,7 @@ A new check is one function and one line here. `block` refuses a send, `warn` ca
 
 from __future__ import annotations
 
-from newsletter.checks import access, content, dates, links, mail, settings, writing
+from newsletter.checks import access, content, dates, links, mail, punctuation, settings, writing
 from newsletter.checks.accept import accept, softened
 from newsletter.checks.finding import Check, Finding, Level
 from newsletter.checks.proof import Proof
@@ -15,15 +15,15 @@ __all__ = ["CHECKS", "Check", "Finding", "Level", "Proof", "accept", "run"]
 
 CHECKS: tuple[Check, ...] = (
     # the writing
-    writing.space_runs,
-    writing.no_break_spaces,
+    punctuation.space_runs,
+    punctuation.no_break_spaces,
     writing.glued_words,
     writing.glued_link,
-    writing.space_before_mark,
-    writing.doubled_mark,
-    writing.broken_hyphen,
-    writing.unbalanced_quotes,
-    writing.mixed_quotes,
+    punctuation.space_before_mark,
+    punctuation.doubled_mark,
+    punctuation.broken_hyphen,
+    punctuation.unbalanced_quotes,
+    punctuation.mixed_quotes,
     writing.odd_capitals,
     writing.repeated_word,
     writing.placeholder,
@@ -32,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     writing.bare_address,
     writing.mixed_thousands,
     # what the issue holds
+    content.skeleton_text,
     content.unsourced_update,
     content.vague_link,
     content.repeated_link,

@@ -11,22 +11,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from newsletter import source
 from newsletter.checks.finding import Finding
 from newsletter.errors import NewsletterError
+from newsletter.issue import save
 from newsletter.issue.folder import IssueFile
+from newsletter.issue.values import Day
 from newsletter.source import Line
 
 _HEAD = "# Warnings that an editor has accepted; 'newsletter check --accept CODE --by NAME' writes this file.\n"
-
-
-def _day(value: object) -> object:
-    return dt.date.fromisoformat(value) if isinstance(value, str) else value
 
 
 class Acceptance(BaseModel):
@@ -36,7 +33,7 @@ class Acceptance(BaseModel):
 
     code: Line
     by: Line
-    date: Annotated[dt.date, BeforeValidator(_day)]
+    date: Day
     findings: tuple[str, ...]
 
 
@@ -111,10 +108,4 @@ def _write(path: Path, entries: Iterable[Acceptance]) -> None:
     """Write the record whole or not at all."""
     tree = {"accepted": [entry.model_dump(mode="json") for entry in entries]}
     text = _HEAD + yaml.safe_dump(tree, allow_unicode=True, sort_keys=False, width=120)
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_text(text, "utf-8")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise NewsletterError(f"{source.display(path)}: cannot be written: {error.strerror}") from None
+    save.write(path, text.encode())

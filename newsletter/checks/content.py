@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from newsletter.checks.finding import check
 from newsletter.checks.proof import Link, Proof, Spot
 from newsletter.issue import prose, subjects
+from newsletter.issue.load import parse
+from newsletter.issue.passages import passages
+from newsletter.issue.skeleton import skeleton
 
 _LONG_UPDATE = 700  # characters; the longest update of the weekly of April 2016 that still reads well has about 650
 _LONG_PARAGRAPH = 1000
@@ -24,6 +27,24 @@ def _opening(text: str, width: int = 40) -> str:
     """Quote the first words of a text."""
     line = " ".join(prose.plain(text).split())
     return line if len(line) <= width else line[:width].rpartition(" ")[0] + " …"
+
+
+@check("skeleton-text", "warn")
+def skeleton_text(proof: Proof) -> Iterator[Spot]:
+    """A text is still the one that 'newsletter new' put there to be written over."""
+    _, text = skeleton(proof.project.settings, proof.file.published, None)
+    begun = parse(proof.file.path, text.encode(), proof.countries).issue
+    ours = {
+        paragraph
+        for passage in passages(begun)
+        if passage.kind != "line" or passage.text.startswith("Write ")
+        for paragraph in passage.text.split("\n\n")
+    }
+    for seen in proof.texts:
+        for paragraph in seen.passage.text.split("\n\n"):
+            if paragraph in ours:
+                offset = seen.passage.text.count("\n", 0, seen.passage.text.index(paragraph))
+                yield proof.spot(f"'{_opening(paragraph)}' is the text to write over", seen.location, offset)
 
 
 @check("unsourced-update", "warn")
@@ -44,7 +65,7 @@ def vague_link(proof: Proof) -> Iterator[Spot]:
     for link in proof.links:
         if _VAGUE.fullmatch(link.label.strip(" .:…»>→\u00a0").replace("\u00a0", " ")):
             message = f"'{link.label}' does not say where {link.href} goes; link the words that name it"
-            yield proof.spot(message, link.location, link.offset, link.href)
+            yield proof.at(link, message)
     for seen in proof.texts:
         match = re.search(r"\bclick[ \u00a0]+here\b", seen.text, re.IGNORECASE)
         if match:
@@ -65,7 +86,7 @@ def repeated_link(proof: Proof) -> Iterator[Spot]:
         other = first.setdefault(link.href, link)
         if other is not link and (other.owner != link.owner or other.prose == link.prose):
             message = f"'{link.label}' leads to {link.href}, as '{other.label}' does already"
-            yield proof.spot(message, link.location, link.offset, link.href)
+            yield proof.at(link, message)
 
 
 @check("repeated-text", "warn")

@@ -43,17 +43,13 @@ def _web(proof: Proof) -> Iterator[tuple[Link, str]]:
             yield link, (urlsplit(link.href).hostname or "").rstrip(".").lower()
 
 
-def _spot(proof: Proof, link: Link, message: str) -> Spot:
-    return proof.spot(message, link.location, link.offset, link.href)
-
-
 @check("link-shortener", "warn")
 def link_shortener(proof: Proof) -> Iterator[Spot]:
     """A short link hides where it goes, counts who follows it, and dies with its service. Link the page itself."""
     for link, host in _web(proof):
         if _SHORTENERS.fullmatch(host.removeprefix("www.")):
-            yield _spot(
-                proof, link, f"'{link.label}' goes through the link shortener {host}: {link.href}; link the page itself"
+            yield proof.at(
+                link, f"'{link.label}' goes through the link shortener {host}: {link.href}; link the page itself"
             )
 
 
@@ -62,8 +58,8 @@ def link_redirect(proof: Proof) -> Iterator[Spot]:
     """A link was copied from a mail or a search page and goes through a service that records who clicks."""
     for link, host in _web(proof):
         if _WRAPPERS.fullmatch(host) or (_GOOGLE.fullmatch(host) and urlsplit(link.href).path == "/url"):
-            yield _spot(
-                proof, link, f"'{link.label}' goes through {host}, which records clicks; open it and link where it ends"
+            yield proof.at(
+                link, f"'{link.label}' goes through {host}, which records clicks; open it and link where it ends"
             )
 
 
@@ -72,8 +68,8 @@ def link_userinfo(proof: Proof) -> Iterator[Spot]:
     """An address with a name or password before the host gives it to every reader, and is how fake links are made."""
     for link, host in _web(proof):
         if "@" in urlsplit(link.href).netloc:
-            yield _spot(
-                proof, link, f"'{link.label}' carries a user's name before the host {host}; delete all up to the '@'"
+            yield proof.at(
+                link, f"'{link.label}' carries a user's name before the host {host}; delete all up to the '@'"
             )
 
 
@@ -86,7 +82,7 @@ def link_number_host(proof: Proof) -> Iterator[Spot]:
         except ValueError:
             if not re.fullmatch(r"0x[0-9a-f]+|\d+(?:\.\d+)*", host):
                 continue
-        yield _spot(proof, link, f"'{link.label}' leads to the number {host}; write the host's name")
+        yield proof.at(link, f"'{link.label}' leads to the number {host}; write the host's name")
 
 
 @check("link-private-host", "block")
@@ -94,9 +90,7 @@ def link_private_host(proof: Proof) -> Iterator[Spot]:
     """A link leads to a host that only your own network knows."""
     for link, host in _web(proof):
         if ":" not in host and not host.isdigit() and _PRIVATE.fullmatch(host):
-            yield _spot(
-                proof, link, f"'{link.label}' leads to {host}, which readers cannot reach; link the public page"
-            )
+            yield proof.at(link, f"'{link.label}' leads to {host}, which readers cannot reach; link the public page")
 
 
 @check("link-mixed-script", "block")
@@ -106,7 +100,7 @@ def link_mixed_script(proof: Proof) -> Iterator[Spot]:
         shown = ".".join(_decoded(label) for label in host.split("."))
         if any(_deceives(label) for label in shown.split(".")):
             message = f"'{link.label}' leads to '{shown}' ({host}), which mixes scripts"
-            yield _spot(proof, link, f"{message}; type the host anew in one script")
+            yield proof.at(link, f"{message}; type the host anew in one script")
 
 
 def _decoded(label: str) -> str:
@@ -134,7 +128,7 @@ def link_other_host(proof: Proof) -> Iterator[Spot]:
         said = named[1].lower().removeprefix("www.") if named else host
         real = host.removeprefix("www.")
         if said != real and not real.endswith(f".{said}"):
-            yield _spot(proof, link, f"the words say '{link.label}', but the link leads to {host}; make them agree")
+            yield proof.at(link, f"the words say '{link.label}', but the link leads to {host}; make them agree")
 
 
 @check("link-http", "info")
@@ -142,7 +136,7 @@ def link_http(proof: Proof) -> Iterator[Spot]:
     """A link is not encrypted, so others on the way can see what a reader opens. Most sites answer to https too."""
     for link, host in _web(proof):
         if link.href.lower().startswith("http://"):
-            yield _spot(proof, link, f"'{link.label}' leads to {host} unencrypted; try https://{link.href[7:]}")
+            yield proof.at(link, f"'{link.label}' leads to {host} unencrypted; try https://{link.href[7:]}")
 
 
 @check("link-tracking", "warn")
@@ -155,8 +149,7 @@ def link_tracking(proof: Proof) -> Iterator[Spot]:
             if _TRACKING.fullmatch(name)
         ]
         if names:
-            yield _spot(
-                proof,
+            yield proof.at(
                 link,
                 f"'{link.label}' carries the tracking parameters {', '.join(names)}: {link.href}; delete them",
             )
@@ -170,9 +163,7 @@ def link_session(proof: Proof) -> Iterator[Spot]:
         names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if _SESSION.fullmatch(name)]
         if names or ";jsessionid=" in parts.path.lower():
             name = names[0] if names else "jsessionid"
-            yield _spot(
-                proof, link, f"'{link.label}' carries '{name}', which may be yours alone; link the public address"
-            )
+            yield proof.at(link, f"'{link.label}' carries '{name}', which may be yours alone; link the public address")
 
 
 @check("link-anchor", "block")
@@ -187,4 +178,4 @@ def link_anchor(proof: Proof) -> Iterator[Spot]:
                 f"no place in this mail is called '#{anchor}'; there are {', '.join('#' + place for place in known)}"
             )
             mine = next((link for link in proof.links if link.href == f"#{anchor}"), None)
-            yield _spot(proof, mine, message) if mine else proof.spot(f"{message} (in the theme)")
+            yield proof.at(mine, message) if mine else proof.spot(f"{message} (in the theme)")

@@ -202,8 +202,8 @@ def text_links(proof: Proof) -> Iterator[Spot]:
     for href in dict.fromkeys(str(link["href"]) for link in proof.page.select("a[href]")):
         if not href.startswith("#") and href.removeprefix("mailto:") not in proof.text:
             mine = next((link for link in proof.links if link.href == href), None)
-            place, offset = (mine.location, mine.offset) if mine else ((), 0)
-            yield proof.spot(f"the text part lacks the link to {href}", place, offset, href)
+            message = f"the text part lacks the link to {href}"
+            yield proof.at(mine, message) if mine else proof.spot(message)
 
 
 @check("image-query", "block")

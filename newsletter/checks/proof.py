@@ -50,6 +50,16 @@ class Seen:
         """Where the text stands in the file."""
         return self.passage.location
 
+    def around(self, start: int, end: int, width: int = 14) -> str:
+        """Quote a place with a few letters on both sides, cut at words, on one line."""
+        left = self.text[max(0, start - width) : start]
+        right = self.text[end : end + width]
+        if start > width:
+            left = re.sub(r"^\S*\s", "", left)
+        if end + width < len(self.text):
+            right = re.sub(r"\s\S*$", "", right)
+        return re.sub(r"\n+", " ", left + self.text[start:end] + right).replace(FILLER, "").strip(" ")
+
 
 @dataclass(frozen=True)
 class Link:
@@ -77,19 +87,35 @@ class Proof:
     file: IssueFile
     edition: Edition
 
-    def spot(self, message: str, location: Location = (), offset: int = 0, words: str = "") -> Spot:
+    def spot(self, message: str, location: Location = (), offset: int = 0, *words: str) -> Spot:
         """Make a spot in the issue's file.
 
-        `offset` counts line breaks into the text there; `words` is looked for from that line to the end of the value,
-        because a text folded over several lines no longer knows where its lines broke.
+        `offset` counts line breaks into the text there. The first of `words` that stands between that line and the
+        end of the value says more, because a text folded over several lines no longer knows where its lines broke.
         """
         line = self.file.line(location, offset)
         end = bisect.bisect_right(self._starts, line)
         last = self._starts[end] - 1 if end < len(self._starts) else len(self._lines)
-        for number in range(line, last + 1) if words else ():
-            if words in self._lines[number - 1]:
-                return Spot(message, self.file.file, number)
+        for looked_for in filter(None, words):
+            for number in range(line, last + 1):
+                if looked_for in self._lines[number - 1]:
+                    return Spot(message, self.file.file, number)
         return Spot(message, self.file.file, line)
+
+    def at(self, link: Link, message: str) -> Spot:
+        """Make a spot at a link."""
+        return self.spot(message, link.location, link.offset, f"{link.label}]({link.href}", link.href)
+
+    def place(self, seen: Seen, message: str, start: int, end: int) -> Spot:
+        """Make a spot at a place in a text."""
+        words = seen.passage.text[start:end].split("\n")[0]
+        return self.spot(message, seen.location, seen.text.count("\n", 0, start), words)
+
+    def matches(self, pattern: re.Pattern[str]) -> Iterator[tuple[Seen, re.Match[str]]]:
+        """Yield each place in a text of the issue that a pattern matches."""
+        for seen in self.texts:
+            for match in pattern.finditer(seen.text):
+                yield seen, match
 
     def setting(self, message: str, *location: str | int) -> Spot:
         """Make a spot in the settings file."""

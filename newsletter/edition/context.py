@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+from newsletter import languages
 from newsletter.config import Newsletter
 from newsletter.edition import pieces, plaintext, themes
 from newsletter.edition.model import NAME, PREFERENCES, UNSUBSCRIBE
 from newsletter.edition.words import Words
-from newsletter.issue import folding, languages, prose, subjects, titles
+from newsletter.issue import folding, prose, subjects, titles
 from newsletter.issue.countries import Countries
 from newsletter.issue.load import IssueFile
 

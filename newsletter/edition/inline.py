@@ -6,6 +6,7 @@ import html as html_text
 import logging
 import os
 import re
+import threading
 from typing import Any, Literal
 
 from newsletter.edition.plaintext import ascii_address
@@ -16,6 +17,8 @@ Engine = Literal["premailer", "css-inline"]
 # Past about 75 rules premailer's own default of 128 entries makes it five times slower (measured in November 2026).
 CACHE_SIZE = "8192"
 
+_ONE_AT_A_TIME = threading.Lock()  # cssutils keeps state between calls (premailer issue 65); a preview has threads
+
 _TAG = re.compile(
     r"<!--.*?-->|<style\b.*?</style\s*>|<[a-zA-Z](?:[^>\"']|\"[^\"]*\"|'[^']*')*>", re.DOTALL | re.IGNORECASE
 )
@@ -23,6 +26,7 @@ _STYLE_BLOCK = re.compile(r"(<style\b[^>]*>)(.*?)</style\s*>", re.DOTALL | re.IG
 _KEEP = re.compile(r"\s+(?:data-premailer|data-css-inline)=(?:\"[^\"]*\"|'[^']*'|[^\s>]+)", re.IGNORECASE)
 _CSS_ESCAPE = re.compile(r"\\([0-9a-fA-F]{1,6})\s?|\\(.)", re.DOTALL)
 _CSS_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_OTHER_MARK = re.compile(r"\bdata-premailer\s*=\s*(?![\"']?ignore\b)", re.IGNORECASE)
 _STYLESHEET_LINK = re.compile(r"\brel\s*=\s*[\"']?[^\"'>]*\bstylesheet\b", re.IGNORECASE)
 _INDENT = re.compile(r"[ \t]*\n[ \t\n]*")
 _ADDRESS = re.compile(r"(\s(?:href|src)=)\"([^\"]*)\"", re.IGNORECASE)
@@ -37,7 +41,7 @@ def inline(html: str, engine: Engine = "premailer") -> str:
     extra of that name. Raises NewsletterError for what would have to be fetched (@import, a stylesheet link) and for a
     page the inliner cannot work on.
     """
-    refuse_fetching(html)
+    refuse_unfit(html)
     try:
         page = _premailer(html) if engine == "premailer" else _css_inline(html)
     except NewsletterError:
@@ -62,13 +66,15 @@ def _ascii_address(match: re.Match[str]) -> str:
     return f'{match[1]}"{html_text.escape(ascii_address(html_text.unescape(match[2])))}"'
 
 
-def refuse_fetching(html: str) -> None:
-    """Refuse what an inliner or an inbox would have to fetch. Raises NewsletterError."""
+def refuse_unfit(html: str) -> None:
+    """Refuse what an inliner or an inbox would have to fetch, and marks no inliner knows. Raises NewsletterError."""
     for match in _TAG.finditer(html):
         tag = match[0]
         block = _STYLE_BLOCK.fullmatch(tag)
         if block and "@import" in _CSS_ESCAPE.sub(_unescaped, _CSS_COMMENT.sub("", block[2])).lower():
             raise NewsletterError("@import is never fetched; put the rules into style.css")
+        if block and _OTHER_MARK.search(block[1]):
+            raise NewsletterError('a style block is kept with data-premailer="ignore"; it has no other value')
         if tag[:5].lower() == "<link" and _STYLESHEET_LINK.search(html_text.unescape(tag)):
             raise NewsletterError("a stylesheet link is never fetched; put the rules into style.css")
 
@@ -104,7 +110,8 @@ def _premailer(html: str) -> str:
         disable_basic_attributes=["width", "height"],
         cssutils_logging_level=logging.CRITICAL,
     )
-    return str(transformer.transform(pretty_print=False))
+    with _ONE_AT_A_TIME:
+        return str(transformer.transform(pretty_print=False))
 
 
 def _css_inline(html: str) -> str:

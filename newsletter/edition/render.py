@@ -13,7 +13,6 @@ from newsletter.config import Newsletter, Project
 from newsletter.edition import context, guard, inline, pieces, plaintext, themes, words
 from newsletter.edition.model import Edition, Piece, SubjectKeys
 from newsletter.errors import Fault, FaultsError, NewsletterError
-from newsletter.issue import languages
 from newsletter.issue.countries import Countries
 from newsletter.issue.load import IssueFile
 from newsletter.issue.passages import passages
@@ -34,9 +33,6 @@ def make_edition(
     settings = project.settings
     _refuse_tokens(file, project)
     language = file.issue.language or settings.language
-    if not languages.known(language):
-        line = project.source.line(("language",))
-        raise NewsletterError(f"{project.file}:{line}: '{language}' is not a language; write a tag like en or pt-BR")
     env = themes.environment(project.templates, settings.theme)
     env.filters.update(context.filters(settings, language))
     phrases = words.read((project.templates, themes.built_in()), language)

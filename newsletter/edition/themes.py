@@ -70,8 +70,9 @@ class ThemeLoader(BaseLoader):
     `used` maps "theme/file" to the bytes that were read: what an edition's digest is made from.
     """
 
-    def __init__(self, project_templates: Path | None, theme: str) -> None:
+    def __init__(self, project_templates: Path | None, theme: str, *, mail: bool = True) -> None:
         self.theme = theme
+        self.mail = mail
         self.project_templates = project_templates
         self.used: dict[str, bytes] = {}
 
@@ -112,7 +113,8 @@ class ThemeLoader(BaseLoader):
         """Do what jinja2 asks of a loader: the text, the file, and whether that is still what the file holds."""
         text = self.read(template)
         path = self.path(template)
-        _refuse(path, text, _STYLESHEET_LINK, "a stylesheet link is never fetched; put the rules into style.css")
+        if self.mail:
+            _refuse(path, text, _STYLESHEET_LINK, "a stylesheet link is never fetched; put the rules into style.css")
         stamp = _stamp(path)
         return text, str(path), lambda: stamp is not None and _stamp(path) == stamp and self.path(template) == path
 
@@ -190,15 +192,15 @@ def _autoescape(name: str | None) -> bool:
     return not (name or "").endswith(".txt")
 
 
-def environment(project_templates: Path | None, theme: str) -> Environment:
-    """Make the environment a theme's templates are rendered in.
+def environment(project_templates: Path | None, theme: str, *, mail: bool = True) -> Environment:
+    """Make the environment a theme's templates are rendered in; with `mail=False` they may link style sheets.
 
     `project_templates` is the project's templates folder, which stands before the built-in one file by file. A
     template that hides a built-in one reaches it as "built-in/<theme>/<file>".
     """
     folder = cache_folder()
     return Environment(
-        loader=ThemeLoader(project_templates, theme),
+        loader=ThemeLoader(project_templates, theme, mail=mail),
         autoescape=_autoescape,  # noqa: S701 - on for everything that is HTML
         undefined=_Missing,
         bytecode_cache=_Cache(str(folder)) if folder else None,

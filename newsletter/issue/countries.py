@@ -183,6 +183,10 @@ class Countries:
         """Return the place or region with a key."""
         return self._places.get(key) or self._built_in.regions.get(key)
 
+    def region(self, key: str) -> Place | None:
+        """Return the region with a key; a subject declared under a region's name does not hide it."""
+        return self._built_in.regions.get(key)
+
     def follow(self, name: str) -> str:
         """Return the key a reader follows for the name of a country, part, declared subject or region.
 

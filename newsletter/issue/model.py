@@ -97,6 +97,9 @@ class Figure(Frozen):
 
 
 def _text_as_mapping(value: Any) -> Any:
+    """Take a bare text for the mapping it stands for, and see through a text that YAML took for a mapping."""
+    if isinstance(value, Mapping) and len(value) == 1 and " " in (key := str(next(iter(value)))):
+        raise refused(f"the ': ' after '{key}' makes it a key; put the whole text in quotes, or write it below a '|'")
     return {"text": value} if isinstance(value, str) else value
 
 
@@ -128,7 +131,7 @@ class Subject(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _bare_list(cls, value: Any) -> Any:
-        return {"updates": value} if isinstance(value, list | tuple) or value is None else value
+        return {"updates": value} if isinstance(value, list | tuple) else value
 
     @model_validator(mode="after")
     def _has_updates(self) -> Subject:
@@ -187,8 +190,9 @@ class Item(Frozen):
         given = [name for name in ("text", "event", "publication") if getattr(self, name) is not None]
         if len(given) != 1:
             raise refused("an item is either a text, or an event, or a publication")
+        article = "an" if given == ["event"] else "a"
         if given != ["text"] and (self.kicker or self.headline or self.source):
-            raise refused(f"kicker, headline and source go with a text; an {given[0]} has keys of its own")
+            raise refused(f"kicker, headline and source go with a text; {article} {given[0]} has keys of its own")
         return self
 
 

@@ -17,8 +17,9 @@ PREHEADER = 150  # characters; inboxes show between 40 and 140 of them
 _SPECIAL_SPACES = re.compile("[\u00a0\u2009\u202f]")  # CLDR sets them around dashes; not every mail font has them
 _OPENING = re.compile(r"[,;:–—|/(\[#№-]")
 _CLOSING = re.compile(r"^[)\].]+")
-_SENTENCE_END = re.compile(r"(?P<last>\S*?)[.!?…؟]+[\"'”’»)\]]*(?=\s+[^\sa-z])|[。！？]")
+_SENTENCE_END = re.compile(r"(?P<last>\S*?)(?P<mark>[.!?…؟]+[\"'”’»)\]]*)(?=\s+[^\sa-z])|[。！？]")
 _ABBREVIATIONS = frozenset({"mr", "mrs", "ms", "dr", "st", "no", "prof", "gen", "col", "sen", "rep", "amb", "vs", "cf"})
+_PATTERN = "{name}: {period}"  # where nothing is left of the newsletter's own
 _COMMAS = {"ar": "، ", "fa": "، ", "ur": "، "}
 
 
@@ -33,7 +34,7 @@ def printed_title(file: IssueFile, settings: Newsletter) -> str:
         "period": period_text(file.issue.period, language) if file.issue.period else day_text(file.published, language),
     }
     pattern = settings.title if values["number"] else _without_number(settings.title)
-    return pattern.format_map(values).strip()
+    return (pattern or _PATTERN).format_map(values).strip()
 
 
 def email_subject(file: IssueFile, settings: Newsletter) -> str:
@@ -49,9 +50,9 @@ def preheader(issue: Issue) -> str:
     """
     if issue.preheader:
         return issue.preheader
-    texts = {passage.kind: passage.text for passage in reversed(list(passages(issue))) if passage.kind != "line"}
-    text = texts.get("body") or texts.get("prose") or ""
-    return _shortened(_first_sentence(prose.plain(text)))
+    first = {passage.kind: passage.text for passage in reversed(list(passages(issue)))}
+    text = first.get("body") or first.get("prose") or ""
+    return _shortened(_first_sentence(prose.plain(text, headings="body" in first)))
 
 
 def period_text(period: Period, language: str) -> str:
@@ -122,11 +123,14 @@ def _without_number(pattern: str) -> str:
 def _first_sentence(text: str) -> str:
     line = next((line for line in text.splitlines() if line.strip()), "")
     for end in _SENTENCE_END.finditer(line):
-        last = (end["last"] or "").lstrip("(\"'“‘«").lower()
-        if last in _ABBREVIATIONS or (len(last) == 1 and last.isalpha()) or re.fullmatch(r"(\w\.)+\w", last):
-            continue
-        return line[: end.end()]
+        if not (end["mark"] == "." and _is_abbreviation(end["last"])):
+            return line[: end.end()]
     return line
+
+
+def _is_abbreviation(word: str) -> bool:
+    word = word.lstrip("(\"'“‘«").lower()
+    return word in _ABBREVIATIONS or re.fullmatch(r"[^\W\d_](\.\w)*", word) is not None
 
 
 def _shortened(text: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 import zoneinfo
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from newsletter.issue import prose
@@ -19,6 +20,10 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}")
 
 
+def _shown(value: Any) -> str:
+    return "this" if isinstance(value, Mapping | list | tuple) else f"'{value}'"
+
+
 def _day(value: Any) -> Any:
     if isinstance(value, str) and _DATE.fullmatch(value.strip()):
         try:
@@ -27,7 +32,7 @@ def _day(value: Any) -> Any:
             pass
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         return value
-    raise refused(f"'{value}' is not a date; write it as 2016-04-22")
+    raise refused(f"{_shown(value)} is not a date; write it as 2016-04-22")
 
 
 def _moment(value: Any) -> Any:
@@ -38,7 +43,7 @@ def _moment(value: Any) -> Any:
             return dt.datetime.fromisoformat(value.strip())  # zone stands beside it
         except ValueError:
             pass
-    raise refused(f"'{value}' is not a date with a time; write it as 2016-04-28 18:00")
+    raise refused(f"{_shown(value)} is not a date with a time; write it as 2016-04-28 18:00")
 
 
 def _number(value: Any) -> Any:
@@ -46,7 +51,7 @@ def _number(value: Any) -> Any:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
-    raise refused(f"'{value}' is not a positive number; write it like 245")
+    raise refused(f"{_shown(value)} is not a positive number; write it like 245")
 
 
 def _text(value: str, *, headings: bool = False) -> str:
@@ -82,6 +87,12 @@ def _zone(value: str) -> str:
     return value
 
 
+def _slug(value: str) -> str:
+    if not re.fullmatch(SLUG, value):
+        raise refused(f"'{value}' cannot name an issue; write its slug, such as 2016-04-22")
+    return value
+
+
 Day = Annotated[
     dt.date, BeforeValidator(_day), WithJsonSchema({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})
 ]
@@ -101,4 +112,4 @@ Url = Annotated[
     str, AfterValidator(_url), WithJsonSchema({"type": "string", "pattern": "^([Hh][Tt][Tt][Pp][Ss]?://|mailto:|#)"})
 ]
 Zone = Annotated[str, AfterValidator(_zone), WithJsonSchema({"type": "string"})]
-Slug = Annotated[str, Field(pattern=f"^{SLUG}$")]
+Slug = Annotated[str, AfterValidator(_slug), WithJsonSchema({"type": "string", "pattern": f"^{SLUG}$"})]

@@ -9,10 +9,10 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from newsletter.errors import StoppedError, TryLaterError
-from newsletter.mailing.tables import AnyRow, sender
+from newsletter.mailing.tables import AnyRow, chunk, sender
 
 # Longer than the slowest answer a carrier may take (SMTP: ten minutes for the reply to a message).
 LEASE = dt.timedelta(minutes=20)
@@ -138,6 +138,8 @@ def renew(connection: Connection, lease: Lease, now: dt.datetime) -> dt.datetime
     return until
 
 
-def release(connection: Connection, lease: Lease) -> None:
-    """Give the lease back."""
-    connection.execute(delete(sender).where(sender.c.owner == lease.owner))
+def release(connection: Connection, held: Lease, now: dt.datetime) -> None:
+    """Give the lease back. If a chunk could not be settled, let the lease run out, and its sender be known, instead."""
+    mine = exists().where(chunk.c.owner == held.owner)
+    connection.execute(delete(sender).where(sender.c.owner == held.owner, ~mine))
+    connection.execute(update(sender).where(sender.c.owner == held.owner).values(lease_until=now))

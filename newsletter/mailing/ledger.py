@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, Row, Subquery, and_, case, delete, exists, func, select, update
+from sqlalchemy import Connection, Engine, Row, Subquery, and_, case, delete, exists, func, or_, select, update
 
 from newsletter.database.engine import reading
 from newsletter.errors import NewsletterError
@@ -229,3 +229,10 @@ def mark_finished(connection: Connection, identity: int, now: dt.datetime) -> bo
     moment = func.coalesce(mailing.c.finished_at, now) if finished else None
     connection.execute(update(mailing).where(mailing.c.id == identity).values(finished_at=moment))
     return finished
+
+
+def has_unknown(connection: Connection, identity: int) -> bool:
+    """Say whether a mailing has readers of whom nobody knows whether they got it."""
+    by_chunk = exists().where(chunk.c.mailing == identity, chunk.c.state.in_(LOST))
+    by_reader = exists().where(exception.c.mailing == identity, exception.c.kind == "unknown")
+    return bool(connection.execute(select(or_(by_chunk, by_reader))).scalar_one())

@@ -1,30 +1,24 @@
-"""Puts in order what a dead sender left, and asks the carrier about messages that may or may not have left.
+"""Puts in order what a dead sender left.
 
-Nothing is ever tried again blindly: a lost request and a lost answer look the same from here. A reader is pending again
-only when it is certain that the message did not leave, or when the carrier makes no second copy of the same message.
+Nothing is ever tried again blindly: a lost request and a lost answer look the same from here. What was under way stays
+unknown unless the carrier makes no second copy of the same message; what surely did not leave is ready again.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, and_, exists, func, or_, select, update
+from sqlalchemy import Connection, and_, select, update
 
-from newsletter.database.engine import reading, writing
-from newsletter.mailing import batches, lease, ledger
+from newsletter.mailing.carry import rest_state
 from newsletter.mailing.lease import Lease
-from newsletter.mailing.ledger import LOST, Mailing
-from newsletter.mailing.letters import Letter, read_letters
-from newsletter.mailing.message import Compiler
+from newsletter.mailing.ledger import LOST
+from newsletter.mailing.letters import Letter
 from newsletter.mailing.outcomes import close_attempt, has, note_fates
-from newsletter.mailing.tables import AnyRow, attempt, chunk, delivery, exception
-from newsletter.providers.base import BatchCarrier, Guard, MessageCarrier, Outcome, Provider
+from newsletter.mailing.tables import AnyRow, chunk, delivery, exception
+from newsletter.providers.base import Guard, MessageCarrier, Outcome, Provider
 
 INTERRUPTED = "the sender was interrupted while this was under way"
-
-Choices = Mapping[int, frozenset[int]]
 
 
 def sweep(connection: Connection, held: Lease, provider: Provider, now: dt.datetime) -> None:
@@ -40,11 +34,6 @@ def sweep(connection: Connection, held: Lease, provider: Provider, now: dt.datet
             _doubt(connection, row, now)
             _land(connection, row, row.done, rest_state(provider))
         close_attempt(connection, row.token, "interrupted", INTERRUPTED, now)
-
-
-def rest_state(provider: Provider) -> str:
-    """Say where readers in doubt wait: for the carrier's word, or for a person's."""
-    return "unknown" if provider.guard is Guard.LOOKUP else "held"
 
 
 def _give_up_flight(connection: Connection, row: AnyRow, now: dt.datetime) -> None:
@@ -76,45 +65,4 @@ def _land(connection: Connection, row: AnyRow, done: int, rest: str) -> None:
     error = INTERRUPTED if state in LOST else row.last_error
     connection.execute(
         update(chunk).where(chunk.c.mailing == row.mailing, chunk.c.seq == row.seq).values(**values, last_error=error)
-    )
-
-
-@dataclass(frozen=True)
-class Inquiry:
-    """What is needed to ask a carrier about a mailing's readers."""
-
-    engine: Engine
-    provider: Provider
-    compiler: Compiler
-    mailing: Mailing
-    held: Lease
-    choices: Choices
-
-
-def reconcile(inquiry: Inquiry, now: dt.datetime) -> None:
-    """Ask the carrier about every unknown reader, and write down what it says. What it cannot say stays unknown."""
-    with reading(inquiry.engine) as connection:
-        rows = connection.execute(_doubtful(inquiry.mailing)).all()
-    for row in rows:
-        with reading(inquiry.engine) as connection:
-            letters = _in_doubt(connection, row, inquiry)
-        answers = ask(inquiry, row, letters, now)
-        if answers:
-            with writing(inquiry.engine) as connection:
-                lease.renew(connection, inquiry.held, now)
-                _resolve(connection, row, letters, answers, now)
-                ledger.mark_finished(connection, inquiry.mailing.id, now)
-
-
-def _doubtful(mailing: Mailing):  # type: ignore[no-untyped-def]
-    unknown = exists().where(
-        exception.c.mailing == chunk.c.mailing, exception.c.chunk == chunk.c.seq, exception.c.kind == "unknown"
-    )
-    doubtful = or_(chunk.c.state.in_(LOST), and_(chunk.c.state != "sending", unknown))
-    first_left = select(func.min(attempt.c.started_at)).where(_of_the_chunk()).scalar_subquery()
-    last_left = select(func.max(attempt.c.ended_at)).where(_of_the_chunk()).scalar_subquery()
-    return (
-        select(chunk, first_left.label("first_left"), last_left.label("last_left"))
-        .where(chunk.c.mailing == mailing.id, doubtful)
-        .order_by(chunk.c.first)
     )

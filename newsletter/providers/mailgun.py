@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import html
 import json
 import re
 import urllib.parse
@@ -29,6 +28,7 @@ from newsletter.providers.base import (
     one_line,
 )
 from newsletter.providers.http import LONGEST_WAIT, Answer, BaseUrl, NoAnswer, Request, Web, multipart, settled
+from newsletter.providers.mailgun_merge import variables
 
 _MAX_OPTIONS = 16 * 1024  # bytes of all fields that start with o:, h:, v: or t: (OpenAPI, July 2026)
 _MAX_PAGES = 600  # of 300 events each; a look-up that needs more is given up, not guessed
@@ -38,8 +38,6 @@ _THEIR_HEADERS = re.compile(
     "from|to|cc|bcc|subject|reply-to|date|message-id|sender|return-path|mime-version|content-.*|dkim-.*|received",
     re.IGNORECASE,
 )
-# Text that Mailgun would take for one of its own variables: %recipient.x%, %recipient_email%, %unsubscribe_url% ...
-_THEIR_VARIABLES = re.compile(r"%(?=recipient\b|[a-z]+(?:_[a-z]+)+%)", re.IGNORECASE)
 # A 400 that concerns every reader alike, so that looking for the one bad address would refuse them all (seen in the
 # OpenAPI's examples of July 2026; "'from' parameter is not a valid address" is one of them).
 _OUR_FAULT = re.compile(
@@ -67,40 +65,6 @@ class MailgunSettings(Settings):
     test_mode: bool = False
 
 
-@dataclass(frozen=True)
-class _Variables:
-    """How the tokens of a batch are called on Mailgun's side: those in html apart, for their values are escaped."""
-
-    prefix: str
-    tokens: tuple[str, ...]
-    in_html: tuple[str, ...]
-
-    @property
-    def percent(self) -> str:
-        """The variable that stands for a percent sign which is meant as one."""
-        return f"%recipient.{self.prefix}percent%"
-
-    def name(self, token: str) -> str:
-        return self.prefix + token.removeprefix("__NL_").strip("_").lower()
-
-    def name_in_html(self, token: str) -> str:
-        return f"{self.name(token)}_html"
-
-    def place(self, content: str) -> str:
-        """Write the tokens of a text as Mailgun's variables, and keep from it what only looks like one."""
-        return self._place(content, {token: self.name(token) for token in self.tokens})
-
-    def place_html(self, content: str) -> str:
-        """Do the same for html."""
-        return self._place(content, {token: self.name_in_html(token) for token in self.in_html})
-
-    def _place(self, content: str, names: Mapping[str, str]) -> str:
-        written = _THEIR_VARIABLES.sub(self.percent, content)
-        for token, name in names.items():
-            written = written.replace(token, f"%recipient.{name}%")
-        return written
-
-
 class Mailgun(BatchCarrier):
     """Sends batches through Mailgun's HTTP interface, with every kind of tracking off.
 
@@ -123,7 +87,7 @@ class Mailgun(BatchCarrier):
 
     @classmethod
     def open(cls, settings: Any, root: Path) -> Mailgun:
-        """Make the carrier; the key is read now, so that a missing one stops a send before it starts."""
+        """Make the carrier; its key is read at once, so that a missing one stops a send before it starts."""
         return cls(settings, resolve_secret(settings.key, root))
 
     def describe(self) -> str:
@@ -151,8 +115,8 @@ class Mailgun(BatchCarrier):
         options = sum(len(name) + len(value.encode()) for name, value in fields if name[1:2] == ":")
         if options > _MAX_OPTIONS:
             raise ProviderStoppedError(f"mailgun: the headers take {options} bytes; it allows {_MAX_OPTIONS} in all")
-        content_type, body = multipart(fields)
-        return Request("POST", self._url("messages"), {"Content-Type": content_type}, body)
+        kind, body = multipart(fields)
+        return Request("POST", self._url("messages"), {"Content-Type": kind}, body)
 
     def interpret(self, answer: Answer | NoAnswer) -> Receipt:
         """Say what an answer means for the batch. Raises ProviderStoppedError when it concerns our account."""
@@ -197,26 +161,27 @@ class Mailgun(BatchCarrier):
 
     def _fields(self, batch: Batch) -> Iterator[tuple[str, str]]:
         merge = batch.merge
-        variables = _variables(batch)
-        yield "from", variables.place(merge.sender)
+        names = variables(batch)
+        yield "from", names.place(merge.sender)
         for recipient in batch.recipients:
             yield "to", recipient.address
-        yield "subject", variables.place(merge.subject)
-        yield "text", variables.place(merge.text)
-        yield "html", variables.place_html(merge.html)
+        yield "subject", names.place(merge.subject)
+        yield "text", names.place(merge.text)
+        yield "html", names.place_html(merge.html)
         if merge.reply_to:
-            yield "h:Reply-To", variables.place(merge.reply_to)
+            yield "h:Reply-To", names.place(merge.reply_to)
         for name, value in merge.headers:
             if not _THEIR_HEADERS.fullmatch(name):
-                yield f"h:{name}", variables.place(value)
+                yield f"h:{name}", names.place(value)
         yield "o:tag", batch.tag
         for kind in ("o:tracking", "o:tracking-clicks", "o:tracking-opens"):
             yield kind, "no"
         if self._settings.test_mode:
             yield "o:testmode", "yes"
-        yield "v:reader", f"%recipient.{variables.prefix}reader%"
+        yield "v:reader", f"%recipient.{names.prefix}reader%"
         yield "v:chunk", _mark(batch)
-        yield "recipient-variables", _recipient_variables(batch, variables)
+        values = {recipient.address: names.values(recipient) for recipient in batch.recipients}
+        yield "recipient-variables", json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
     def _first_page(self, batch: Batch) -> str:
         query = {
@@ -235,8 +200,7 @@ class Mailgun(BatchCarrier):
         said = answer.json()
         if not isinstance(said, dict) or not isinstance(said.get("items"), list):
             return None
-        items = tuple(item for item in said["items"] if isinstance(item, dict))
-        paging = said.get("paging")
+        items, paging = tuple(item for item in said["items"] if isinstance(item, dict)), said.get("paging")
         following = paging.get("next") if isinstance(paging, dict) else None
         if not items or following is None or following == url:  # an empty page is the last (vendor's page, 2026)
             return _Page(items, None)
@@ -258,32 +222,6 @@ class _Page:
 def _mark(batch: Batch) -> str:
     """Mark a batch with a name that tells nobody which list or choice of countries it is for."""
     return hashlib.sha256(batch.key.encode()).hexdigest()[:24]
-
-
-def _variables(batch: Batch) -> _Variables:
-    """Choose names that no text of the batch speaks of, so that no text can be taken for a variable of ours."""
-    merge = batch.merge
-    texts = [merge.subject, merge.sender, merge.reply_to or "", merge.text, *(value for _, value in merge.headers)]
-    known = batch.recipients[0].values
-    tokens = tuple(token for token in known if any(token in text for text in texts))
-    in_html = tuple(token for token in known if token in merge.html)
-    texts.append(merge.html)
-    texts += [value for recipient in batch.recipients for value in recipient.values.values()]
-    prefix = "nl_"
-    while any(f"recipient.{prefix}" in text for text in texts):
-        prefix = f"nl{prefix}"
-    return _Variables(prefix, tokens, in_html)
-
-
-def _recipient_variables(batch: Batch, variables: _Variables) -> str:
-    """Give every reader their values, those for the html part with their markup escaped."""
-    everyone = {}
-    for recipient in batch.recipients:
-        values = {f"{variables.prefix}reader": str(recipient.reader), f"{variables.prefix}percent": "%"}
-        values |= {variables.name(token): recipient.values[token] for token in variables.tokens}
-        values |= {variables.name_in_html(token): html.escape(recipient.values[token]) for token in variables.in_html}
-        everyone[recipient.address] = values
-    return json.dumps(everyone, ensure_ascii=False, separators=(",", ":"))
 
 
 def _message(answer: Answer) -> str:

@@ -31,7 +31,7 @@ _EXPLAINED = (
     ("unknown escape", "a backslash in double quotes starts an escape; put this text in single quotes"),
     ("invalid Unicode character escape", "this escape is no character of its own; write the character itself"),
     ("hexdecimal number", "this escape is not finished; write the character itself"),
-    ("did not find expected '-' indicator", "the indentation does not match the lines above"),
+    ("did not find expected '-'", "the indentation does not match the lines above, or a quotation mark ends too early"),
     ("did not find expected key", "the indentation does not match the lines above, or a quotation mark ends too early"),
     ("did not find expected ',' or", "a bracket is never closed, or a comma is missing between two entries"),
     ("did not find expected node content", "a bracket is never closed"),
@@ -127,7 +127,7 @@ class Builder:
         found = FORBIDDEN.search(value)
         if found:
             self._fault(event, forbidden(found[0]))
-        if event.style is None:
+        if not event.style:  # the C parser says ""
             return None if value in _NULLS else Plain(value)
         return value
 
@@ -165,10 +165,10 @@ class Builder:
             self._value(event, events, (*here, "\0key"))
             return None
         key = str(unicodedata.normalize("NFC", event.value)).strip()
-        if key == "<<" and event.style is None:
+        if key == "<<" and not event.style:
             self._fault(event, "a merge key (<<) is not allowed; write the keys out")
             return None
-        if event.style is None and key in _NULLS:
+        if not event.style and key in _NULLS:
             self._fault(event, "a key is missing before the colon")
             return None
         return key

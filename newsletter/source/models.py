@@ -44,11 +44,22 @@ def validate(model: type[Model], source: Source, context: Mapping[str, Any] | No
 
 
 def _faults(model: type[BaseModel], source: Source, error: ValidationError) -> Iterator[Fault]:
-    for detail in error.errors(include_url=False)[:_MOST_FAULTS]:
+    details = error.errors(include_url=False)[:_MOST_FAULTS]
+    for detail in details:
         location = tuple(part for part in detail["loc"] if part != "[key]")
+        if detail["type"] == "missing" and any(_is_misspelt(model, location, other) for other in details):
+            continue  # the fault about the unknown key says it already
         context = detail.get("ctx", {})
         for offset, message in context.get("faults", ((0, _message(model, location, dict(detail))),)):
             yield Fault(source.file, source.line(location, offset), message)
+
+
+def _is_misspelt(model: type[BaseModel], missing: Location, detail: Mapping[str, Any]) -> bool:
+    """Say whether a fault is about an unknown key that was meant to be the missing one."""
+    location = detail["loc"]
+    if detail["type"] != "extra_forbidden" or location[:-1] != missing[:-1]:
+        return False
+    return difflib.get_close_matches(str(location[-1]), known_keys(model, location[:-1]), n=1) == [missing[-1]]
 
 
 def _message(model: type[BaseModel], location: Location, detail: Mapping[str, Any]) -> str:
@@ -71,7 +82,7 @@ def _message(model: type[BaseModel], location: Location, detail: Mapping[str, An
         return f"{what} must be keys with values, each with a colon"
     if kind in ("list_type", "tuple_type"):
         return f"{what} must be a list, each entry with a '- ' before it"
-    if kind == "string_too_long":
+    if kind in ("string_too_long", "too_long"):
         limit = detail["ctx"]["max_length"]
         return f"{what} is too long: {len(detail['input'])} characters; at most {limit} are shown"
     return f"{what}: {message[:1].lower()}{message[1:]}"

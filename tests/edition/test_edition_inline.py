@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import http.server
 import re
 import subprocess
@@ -149,7 +150,7 @@ def asked() -> Iterator[list[str]]:
 def test_nothing_is_fetched_even_past_the_first_refusal(
     engine: inline.Engine, asked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(inline, "refuse_fetching", len)
+    monkeypatch.setattr(inline, "refuse_unfit", len)
     (tmp_path / "a.css").write_text("p { color: green }")
     address = asked.pop()
     css = (
@@ -192,6 +193,11 @@ def test_a_page_premailer_cannot_work_on_is_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_mark_on_a_style_block_that_premailer_does_not_know_is_refused() -> None:
+    with pytest.raises(NewsletterError, match=r'^a style block is kept with data-premailer="ignore"; it has no other'):
+        inline.inline(page("x").replace('"ignore"', '"keep"'))
+
+
 def test_a_page_prepared_for_inlining_has_no_indentation_and_only_ascii_addresses() -> None:
     ready = inline.ready(
         '\n  <p>\n\n   <a href="https://bücher.example/é?a=1&amp;b=ü"  title="é">a  b</a>\n <img src="https://example.org/é.png">'
@@ -231,6 +237,13 @@ def test_both_engines_pass_the_guard(
 ) -> None:
     for engine in ENGINES:
         set_issue(plain_theme, weekly, engine=engine)
+
+
+def test_pages_inlined_in_several_threads_do_not_mix() -> None:
+    pages = [page(f"<p>{n}</p>" * 20, f"p {{ color: #{n:06x}; margin: {n}px }}") for n in range(12)]
+    alone = [inline.inline(one) for one in pages]
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(inline.inline, pages)) == alone
 
 
 def test_every_ascii_character_that_may_stand_in_an_address_survives() -> None:

@@ -389,16 +389,6 @@ def test_damage_by_the_inliner_is_named_with_the_template(
     assert refusal(plain_theme, weekly, set_issue).startswith("templates/plain/weekly.html: begin(")
 
 
-def test_a_language_nobody_knows_is_named_with_the_line_of_the_settings(
-    plain_theme: config.Project, weekly: str, set_issue: SetIssue
-) -> None:
-    path = plain_theme.root / "newsletter.yaml"
-    path.write_text(path.read_text().replace("language: en", "language: klingon"))
-    assert "newsletter.yaml:10: 'klingon' is not a language" in refusal(
-        config.load(plain_theme.root), weekly, set_issue
-    )
-
-
 def test_a_picture_is_shown_from_the_archive_unless_it_has_an_address(
     project: config.Project, weekly: str, set_issue: SetIssue
 ) -> None:

@@ -167,6 +167,12 @@ def test_a_stylesheet_link_is_refused_with_its_line(theme: Path) -> None:
     assert message == "/page.html:2: a stylesheet link is never fetched; put the rules into style.css"
 
 
+def test_a_page_that_is_no_mail_may_link_a_style_sheet(theme: Path) -> None:
+    (theme / "page.html").write_text('<link rel="stylesheet" href="style.css">')
+    env = themes.environment(theme.parent, "ours", mail=False)
+    assert themes.render(env, "page.html", {}) == '<link rel="stylesheet" href="style.css">'
+
+
 def test_an_import_in_a_style_sheet_is_refused_with_its_line(theme: Path) -> None:
     (theme / "style.css").write_text("p { color: red }\n@IMPORT url(https://example.org/x.css);")
     env = themes.environment(theme.parent, "ours")

@@ -1,0 +1,287 @@
+"""Sends an edition to a list: freeze, claim, carry, settle, until nobody is left.
+
+Running it again goes on where it stopped, whatever stopped it; running it once more after the end sends nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, Engine
+
+from newsletter.config import Project
+from newsletter.database.engine import reading, writing
+from newsletter.edition.model import Edition
+from newsletter.errors import NewsletterError, StoppedError, TryLaterError
+from newsletter.mailing import audience, claims, encode, lease, ledger, recovery
+from newsletter.mailing.audience import KIND, Audience
+from newsletter.mailing.carry import Carriage, make_batch
+from newsletter.mailing.flight import flight_log
+from newsletter.mailing.inquiry import Inquiry, reconcile
+from newsletter.mailing.lease import Lease
+from newsletter.mailing.ledger import Mailing, MailingStatus
+from newsletter.mailing.letters import Letter
+from newsletter.mailing.message import SAMPLE_READER, Compiler
+from newsletter.mailing.pace import Clock, Pace, Sleep
+from newsletter.mailing.stop import stop_on_signals
+from newsletter.providers.base import BatchCarrier, MessageCarrier, Outcome, Provider, Receipt
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be sent, to which list, by whom, and where the ledger is."""
+
+    engine: Engine
+    project: Project
+    edition: Edition
+    list: str
+    provider: Provider
+
+    @property
+    def name(self) -> str:
+        """The mailing's name."""
+        return audience.mailing_name(self.edition, self.list)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a send would do. `requests` counts the calls to the carrier; `status` is None for a new mailing."""
+
+    mailing: str
+    state: Literal["new", "resume", "finished"]
+    provider: str
+    to_send: int
+    audience: Audience
+    requests: int
+    status: MailingStatus | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a send is: readers of the audience who are settled, of all."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a mailing stands after a run. `nothing_to_do` when the run found nobody to send to or to ask about."""
+
+    status: MailingStatus
+    nothing_to_do: bool = False
+
+
+Told = Callable[[Progress], None]
+
+
+def utc_now() -> dt.datetime:
+    """Return the present, aware and in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+def plan(order: Order, *, clock: Clock = utc_now) -> Plan:
+    """Say what a send would do, without doing anything.
+
+    Raises StoppedError when the mailing is under way with another edition, TryLaterError when somebody is sending it.
+    """
+    _known_list(order)
+    with reading(order.engine) as connection:
+        counted = audience.count(connection, order.list, order.edition)
+        one = ledger.find(connection, order.edition.slug, order.list, KIND)
+        if one is not None:
+            _refuse_second_sender(connection, one, clock())
+            if not _may_go_on(connection, order, one):
+                one = None
+    status = ledger.status(order.engine, one.name)[0] if one else None
+    if status is None or one is None:
+        return Plan(
+            order.name, "new", order.provider.describe(), counted.count, counted, _requests(order, counted), None
+        )
+    state: Literal["resume", "finished"] = "finished" if one.finished_at else "resume"
+    requests = math.ceil(
+        status.pending / (order.provider.chunk_size if isinstance(order.provider, BatchCarrier) else 1)
+    )
+    return Plan(one.name, state, order.provider.describe(), status.pending, counted, requests, status)
+
+
+def _requests(order: Order, counted: Audience) -> int:
+    if not isinstance(order.provider, BatchCarrier):
+        return counted.count
+    return sum(math.ceil(number / order.provider.chunk_size) for number in counted.variants.values())
+
+
+def _known_list(order: Order) -> None:
+    lists = order.project.settings.lists
+    if order.list not in lists:
+        raise NewsletterError(f"newsletter.yaml: there is no list '{order.list}'; the lists are: {', '.join(lists)}")
+
+
+def _refuse_second_sender(connection: Connection, one: Mailing, now: dt.datetime) -> None:
+    present = lease.holder(connection, one.id, lease.this_process(), now)
+    if present is not None:
+        raise TryLaterError(f"{one.name}: {present}; try again when that is done")
+
+
+def _may_go_on(connection: Connection, order: Order, one: Mailing) -> bool:
+    """Say whether a mailing found in the ledger is this one; False when nothing of it left, so it may be frozen anew.
+
+    Raises StoppedError when it is under way with another edition or carrier.
+    """
+    same_edition = one.digest == order.edition.digest
+    if one.finished_at is not None or (same_edition and one.provider == order.provider.name):
+        return True
+    if ledger.nothing_left_yet(connection, one):
+        return False
+    what = "the issue, a template or newsletter.yaml" if not same_edition else "the carrier in newsletter.yaml"
+    raise StoppedError(
+        f"{one.name}: {what} has changed since this mailing was frozen on {one.created_at:%Y-%m-%d %H:%M} UTC, and part"
+        " of its readers have it already; bring back what has changed ('git diff' shows it), then send again"
+    )
+
+
+def send(order: Order, told: Told | None = None, *, clock: Clock = utc_now, sleep: Sleep = time.sleep) -> Summary:
+    """Send an edition to everybody on a list who does not have it; `told` is called after every message or batch.
+
+    Raises StoppedError when the carrier refuses us or somebody stops the run, TryLaterError when the carrier puts us
+    off or another sender is at work. Whatever is raised, the ledger is right and sending again goes on.
+    """
+    _known_list(order)
+    begun = _begin(order, clock())
+    if begun is None:
+        return Summary(ledger.status(order.engine, order.name)[0], nothing_to_do=True)
+    one, held = begun
+    try:
+        with stop_on_signals() as stop:
+            busy = _carry_all(order, one, held, told, Pace(clock, sleep, stop))
+    finally:
+        try:
+            order.provider.close()
+        finally:
+            with writing(order.engine) as connection:
+                lease.release(connection, held, clock())
+    return Summary(ledger.status(order.engine, one.name)[0], nothing_to_do=not busy)
+
+
+def _begin(order: Order, now: dt.datetime) -> tuple[Mailing, Lease] | None:
+    """Freeze the mailing or find it, take its lease and put in order what a dead sender left: one transaction.
+
+    None when it is finished and there is nothing to ask the carrier about.
+    """
+    with writing(order.engine) as connection:
+        one = ledger.find(connection, order.edition.slug, order.list, KIND)
+        if one is not None:
+            _refuse_second_sender(connection, one, now)
+            if not _may_go_on(connection, order, one):
+                ledger.forget(connection, one.id)
+                one = None
+        if one is None:
+            audience.freeze(connection, order.edition, order.list, order.provider, now)
+            one = ledger.find(connection, order.edition.slug, order.list, KIND)
+        if one is None:
+            raise LookupError(order.name)
+        if one.finished_at is not None and (one.digest != order.edition.digest or one.provider != order.provider.name):
+            return None
+        held = lease.take(connection, one.id, lease.this_process(), now)
+        recovery.sweep(connection, held, order.provider, now)
+        if ledger.mark_finished(connection, one.id, now) and not ledger.has_unknown(connection, one.id):
+            lease.release(connection, held, now)
+            return None
+        return one, held
+
+
+def _carry_all(order: Order, one: Mailing, held: Lease, told: Told | None, pace: Pace) -> bool:
+    """Carry every chunk that is ready; return whether there was anything to do."""
+    compiler = compile_mailing(order, one)
+    with reading(order.engine) as connection:
+        choices = audience.choices(connection, one.id)
+    busy = reconcile(Inquiry(order.engine, order.provider, compiler, one, held, choices), pace.clock()) > 0
+    counter = _Counter(told, ledger.status(order.engine, one.name)[0])
+    with flight_log(order.engine) as flights:
+        carriage = Carriage(
+            order.engine,
+            order.provider,
+            compiler,
+            held,
+            flights,
+            clock=pace.clock,
+            stopping=pace.stop,
+            told=counter.add,
+            wait=pace.wait_for,
+        )
+        while True:
+            pace.may_go_on()
+            claim = claims.claim(order.engine, held, one, choices, pace.clock())
+            if claim is not None:
+                busy = True
+                counter.add(claim.sifted)
+                pace.after(carriage.carry(claim))
+                continue
+            with reading(order.engine) as connection:
+                due = claims.next_due(connection, one.id)
+            if due is None:
+                break
+            pace.until(due)
+    with writing(order.engine) as connection:
+        ledger.mark_finished(connection, one.id, pace.clock())
+    return busy
+
+
+def compile_mailing(order: Order, one: Mailing) -> Compiler:
+    """Make the compiler of a mailing: the same bytes on every attempt."""
+    project = order.project
+    return Compiler(order.edition, project.settings, order.list, project.secret(), one.name, one.created_at)
+
+
+@dataclass
+class _Counter:
+    """Tells how far a run is."""
+
+    told: Told | None
+    start: MailingStatus
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self.done = self.start.audience - self.start.pending
+        self.add(0)
+
+    def add(self, number: int) -> None:
+        self.done += number
+        if self.told is not None:
+            self.told(Progress(self.done, self.start.audience))
+
+
+def test_message(
+    project: Project, edition: Edition, provider: Provider, address: str, list_name: str, now: dt.datetime
+) -> Receipt:
+    """Send one copy to one address, its subject marked [Test]; the ledger does not hear of it.
+
+    Raises NewsletterError for an address that cannot be reached, StoppedError when the carrier does not take it.
+    """
+    fault = encode.unreachable(address)
+    if fault is not None:
+        raise NewsletterError(f"{address}: {fault}")
+    key = f"test-{edition.slug}-{now:%Y%m%d%H%M%S}"
+    compiler = Compiler(edition, project.settings, list_name, project.secret(), key, now, mark="[Test] ")
+    receipt = _hand_over(compiler, provider, address)
+    if receipt.outcome is not Outcome.ACCEPTED:
+        raise StoppedError(f"{address}: the test message is {receipt.outcome}: {receipt.detail or 'no reason given'}")
+    return receipt
+
+
+def _hand_over(compiler: Compiler, provider: Provider, address: str) -> Receipt:
+    everything = frozenset(range(len(compiler.edition.subjects)))
+    try:
+        if isinstance(provider, BatchCarrier):
+            letter = Letter(0, SAMPLE_READER, address, "", everything)
+            return provider.deliver(make_batch(compiler, f"{compiler.key}/0", [letter]))
+        if isinstance(provider, MessageCarrier):
+            return provider.deliver(compiler.compose(SAMPLE_READER, address, "", everything))
+    finally:
+        provider.close()
+    raise TypeError(f"{type(provider).__name__} carries neither messages nor batches")

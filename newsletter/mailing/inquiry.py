@@ -1,0 +1,129 @@
+"""Asks the carrier about messages that may or may not have left, where it can be asked.
+
+A reader is pending again only when the carrier surely does not have the message: it was asked late enough for its
+records to be complete, and early enough for it not to have forgotten.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, and_, exists, func, or_, select, update
+
+from newsletter.database.engine import reading, writing
+from newsletter.mailing import encode, lease, ledger
+from newsletter.mailing.carry import make_batch
+from newsletter.mailing.lease import Lease
+from newsletter.mailing.ledger import LOST, Mailing
+from newsletter.mailing.letters import Letter, read_letters
+from newsletter.mailing.message import Compiler
+from newsletter.mailing.outcomes import has, note_fates
+from newsletter.mailing.tables import AnyRow, attempt, chunk, delivery, exception
+from newsletter.providers.base import BatchCarrier, MessageCarrier, Outcome, Provider
+
+NOT_THERE = "the carrier does not have it"
+
+Answers = Mapping[Letter, tuple[Outcome, str]]
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What is needed to ask a carrier about a mailing's readers."""
+
+    engine: Engine
+    provider: Provider
+    compiler: Compiler
+    mailing: Mailing
+    held: Lease
+    choices: Mapping[int, frozenset[int]]
+
+
+def reconcile(inquiry: Inquiry, now: dt.datetime) -> int:
+    """Ask the carrier about every unknown reader and write down what it says; return how many it knew of.
+
+    What it cannot say stays unknown.
+    """
+    known = 0
+    with reading(inquiry.engine) as connection:
+        rows = _doubtful(connection, inquiry.mailing)
+    for row in rows:
+        with reading(inquiry.engine) as connection:
+            letters = _in_doubt(connection, row, inquiry)
+        answers = _ask(inquiry, row, letters, now)
+        known += len(answers)
+        if answers:
+            with writing(inquiry.engine) as connection:
+                lease.renew(connection, inquiry.held, now)
+                _resolve(connection, row, letters, answers, now)
+                ledger.mark_finished(connection, inquiry.mailing.id, now)
+    return known
+
+
+def _doubtful(connection: Connection, mailing: Mailing) -> Sequence[AnyRow]:
+    """Return the chunks with unknown readers; none of them is being sent, for the lease is ours."""
+    here = and_(exception.c.mailing == chunk.c.mailing, exception.c.chunk == chunk.c.seq)
+    tries = and_(attempt.c.mailing == chunk.c.mailing, attempt.c.chunk == chunk.c.seq)
+    first_left = select(func.min(attempt.c.started_at)).where(tries).scalar_subquery()
+    last_left = select(func.max(attempt.c.ended_at)).where(tries).scalar_subquery()
+    return connection.execute(
+        select(chunk, first_left.label("first_left"), last_left.label("last_left"))
+        .where(chunk.c.mailing == mailing.id)
+        .where(or_(chunk.c.state.in_(LOST), exists().where(here, exception.c.kind == "unknown")))
+        .order_by(chunk.c.first)
+    ).all()
+
+
+def _in_doubt(connection: Connection, row: AnyRow, inquiry: Inquiry) -> list[Letter]:
+    lost = and_(delivery.c.seq >= row.first + row.done, exception.c.kind.is_(None))
+    unknown = exception.c.kind == "unknown"
+    which = or_(unknown, lost) if row.state in LOST else unknown
+    found = read_letters(connection, row, inquiry.mailing, inquiry.choices, which)
+    return [letter for letter, _ in found]
+
+
+def _ask(inquiry: Inquiry, row: AnyRow, letters: Sequence[Letter], now: dt.datetime) -> Answers:
+    """Return what the carrier surely knows; a reader whose address is gone from the book cannot be asked about."""
+    provider = inquiry.provider
+    askable = [letter for letter in letters if encode.unreachable(letter.address) is None]
+    if isinstance(provider, MessageCarrier):
+        return _ask_one_by_one(inquiry.compiler, provider, askable)
+    if not isinstance(provider, BatchCarrier) or not askable:
+        return {}
+    found = provider.lookup(make_batch(inquiry.compiler, row.idem_key, askable))
+    if found is None:
+        return {}
+    answers = {letter: (found[letter.reader], "") for letter in askable if letter.reader in found}
+    waited = (now - row.last_left).total_seconds()
+    if waited >= provider.lag and (now - row.first_left).total_seconds() <= provider.memory:
+        absent = [letter for letter in askable if letter not in answers]
+        answers |= dict.fromkeys(absent, (Outcome.DEFERRED, NOT_THERE))
+    return answers
+
+
+def _ask_one_by_one(compiler: Compiler, provider: MessageCarrier, letters: Sequence[Letter]) -> Answers:
+    answers: dict[Letter, tuple[Outcome, str]] = {}
+    for letter in letters:
+        there = provider.knows(compiler.compose(letter.reader, letter.address, letter.name, letter.chosen))
+        if there is not None:
+            answers[letter] = (Outcome.ACCEPTED, "") if there else (Outcome.DEFERRED, NOT_THERE)
+    return answers
+
+
+def _resolve(
+    connection: Connection, row: AnyRow, letters: Sequence[Letter], answers: Answers, now: dt.datetime
+) -> None:
+    """Write answers down. In a chunk that is unknown as a whole, whoever stays so gets an exception."""
+    fates = dict(answers)
+    if row.state in LOST:
+        for letter in letters:
+            fates.setdefault(letter, (Outcome.UNKNOWN, row.last_error))
+    note_fates(connection, row.mailing, row.seq, fates, now)
+    values: dict[str, object] = {}
+    if row.state in LOST:
+        values = {"done": row.n, "state": "accepted"}
+    if has(connection, row.mailing, row.seq, "deferred"):
+        values["state"] = "ready"
+    if values:
+        connection.execute(update(chunk).where(chunk.c.mailing == row.mailing, chunk.c.seq == row.seq).values(**values))

@@ -1,0 +1,68 @@
+"""How patient a send is with a carrier that puts it off, and how it waits."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+from newsletter.errors import StoppedError, TryLaterError
+from newsletter.mailing.outcomes import Result
+from newsletter.mailing.stop import Stop
+from newsletter.providers.base import Receipt
+
+Clock = Callable[[], dt.datetime]
+Sleep = Callable[[float], None]
+
+FIRST_WAIT = 5.0  # seconds; doubled with every try that brought nothing
+LONGEST_WAIT = 300.0  # that this run waits; a carrier that asks for more is left to a later run
+LONGEST_ASKED = 86_400.0  # what a carrier asks beyond a day is not believed
+TRIES = 5  # in a row that brought nothing, then the run ends
+
+_STEP = 1.0  # how often a wait looks whether somebody wants to stop
+
+
+class Pace:
+    """Counts the tries that brought nothing, and waits between them."""
+
+    def __init__(self, clock: Clock, sleep: Sleep, stop: Stop) -> None:
+        self.clock = clock
+        self.stop = stop
+        self._sleep = sleep
+        self._in_vain = 0
+
+    def wait_for(self, receipt: Receipt) -> dt.timedelta:
+        """Say how long to leave the carrier alone after it put something off."""
+        if receipt.retry_after is not None:
+            return dt.timedelta(seconds=min(max(receipt.retry_after, 1.0), LONGEST_ASKED))
+        return dt.timedelta(seconds=min(FIRST_WAIT * 2**self._in_vain, LONGEST_WAIT))
+
+    def after(self, result: Result) -> None:
+        """Wait if a try brought nothing. Raises TryLaterError when that happens too often, or the wait is too long."""
+        if result.word != "deferred" or result.not_before is None:
+            self._in_vain = 0
+            return
+        self._in_vain += 1
+        if self._in_vain >= TRIES:
+            raise TryLaterError(
+                f"the carrier put us off {TRIES} times in a row, last: {result.detail}; nobody is marked as failed,"
+                " send again later"
+            )
+        self.until(result.not_before, result.detail)
+
+    def until(self, moment: dt.datetime, detail: str = "") -> None:
+        """Wait until a moment. Raises TryLaterError when that is too long, StoppedError when somebody stops the run."""
+        seconds = (moment - self.clock()).total_seconds()
+        if seconds > LONGEST_WAIT:
+            said = f", its words: {detail}" if detail else ""
+            raise TryLaterError(
+                f"the carrier asks us to wait until {moment:%Y-%m-%d %H:%M} UTC{said}; send again after that"
+            )
+        while seconds > 0:
+            self.may_go_on()
+            self._sleep(min(seconds, _STEP))
+            seconds -= _STEP
+
+    def may_go_on(self) -> None:
+        """Raise StoppedError when somebody has asked to stop."""
+        if self.stop():
+            raise StoppedError("stopped as asked, between two messages; send again to go on")

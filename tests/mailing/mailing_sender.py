@@ -1,0 +1,63 @@
+"""A sender in a process of its own, to be killed: ROOT CARRIER [DIE_AT].
+
+CARRIER is outbox, smtp:PORT, or the name of a scripted carrier. A scripted carrier kills its process with SIGKILL when it
+is handed reader DIE_AT; every reader it was handed is a line of ROOT/handed. A line on standard output after every message.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import mailing_carriers
+from mailing_house import House
+
+from newsletter.errors import NewsletterError
+from newsletter.mailing import dispatch
+from newsletter.providers.base import Batch, Provider, Receipt
+from newsletter.providers.registry import open_provider
+
+
+def scripted(kind: str, log: Path, die_at: int) -> Provider:
+    def note(reader: int) -> None:
+        with log.open("a") as handle:
+            handle.write(f"{reader}\n")
+        if reader == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def one(reader: int) -> Receipt:
+        note(reader)
+        return mailing_carriers.ACCEPTED
+
+    def many(batch: Batch) -> Receipt:
+        for recipient in batch.recipients:
+            note(recipient.reader)
+        return mailing_carriers.ACCEPTED
+
+    carrier = getattr(mailing_carriers, kind)
+    made: Provider = carrier(many if issubclass(carrier, mailing_carriers.Batches) else one)
+    return made
+
+
+def provider(kind: str, root: Path, die_at: int) -> Provider:
+    if kind == "outbox":
+        return open_provider({"name": "outbox", "folder": "outbox"}, root)
+    if kind.startswith("smtp:"):
+        return open_provider({"name": "smtp", "host": "127.0.0.1", "port": kind[5:], "security": "none"}, root)
+    return scripted(kind, root / "handed", die_at)
+
+
+def main(root: str, kind: str, die_at: str = "0") -> None:
+    house = House(Path(root))
+    order = house.order(provider(kind, house.root, int(die_at)))
+    try:
+        dispatch.send(order, lambda progress: print(progress.done, flush=True))
+    except NewsletterError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
