@@ -24,7 +24,8 @@ format: .venv/ready-dev
 	$(BIN)/ruff format .
 
 screenshot: .venv/ready  ## the pictures in README (needs Chromium)
-	$(BIN)/python scripts/screenshot
+	$(BIN)/newsletter build 2016-04-22 -o build
+	$(BIN)/python scripts/screenshot build/2016-04-22/email.html
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12 demo")'

@@ -16,11 +16,12 @@ def main() -> None:
     quick = bench.quick(__doc__ or "")
     command = str(Path(sys.executable).with_name("newsletter"))
     with bench.sample_project() as root:
+        build = [command, "build", bench.ISSUE, "-o", str(root / "build")]
         commands = {
             '`python -c "import premailer, requests"`': [sys.executable, "-c", "import premailer, requests"],
             "`newsletter --help`": [command, "--help"],
             "`newsletter check`": [command, "check", bench.ISSUE],
-            "`newsletter build`": [command, "build", bench.ISSUE, "-o", str(root / "build")],
+            "`newsletter build`": build,
             "`newsletter build`, templates not compiled yet": [
                 command,
                 "build",

@@ -129,7 +129,7 @@ def _remove(out: Path, path: str) -> bool:
     target = out / path
     try:
         target.unlink()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         raise NewsletterError(f"{display(target)}: cannot be removed: {error.strerror}") from None

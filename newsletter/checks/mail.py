@@ -283,7 +283,7 @@ def _flat(text: str) -> str:
 def token_misplaced(proof: Proof) -> Iterator[Spot]:
     """A reader's own address for leaving may stand in its links alone; anywhere else it would tell others who reads."""
     for tag in proof.page.find_all(lambda tag: any(token in str(tag.get("href") or "") for token in TOKENS)):
-        if tag.name != "a" or tag["href"] not in TOKENS:
+        if tag.name != "a" or tag["href"] not in (UNSUBSCRIBE, PREFERENCES):
             yield proof.spot(f"a reader's field stands inside the address {tag['href']}; it must be the whole address")
     for text in proof.page.find_all(string=re.compile("__NL_(?:UNSUBSCRIBE|PREFERENCES)__")):
         if text.parent and text.parent.name != "a":

@@ -152,6 +152,10 @@ def send(order: Order, told: Told | None = None, *, clock: Clock = utc_now, slee
     off or another sender is at work. Whatever is raised, the ledger is right and sending again goes on.
     """
     _known_list(order)
+    with reading(order.engine) as connection:  # a sender in the middle of a write would make us wait for this answer
+        present = ledger.find(connection, order.edition.slug, order.list, KIND)
+        if present is not None:
+            _refuse_second_sender(connection, present, clock())
     begun = _begin(order, clock())
     if begun is None:
         return Summary(ledger.status(order.engine, order.name)[0], nothing_to_do=True)

@@ -69,60 +69,75 @@ def open_preview(desk: Desk, reference: str | None) -> Flask:
         )  # settings are read again: they may be the change
         return Draft(checked.file.slug, checked.edition, checked.findings, ())
 
-    return make_app(draft, lambda: watched_files(project), project)
+    return make_app(Stage(draft, lambda: watched_files(project)), project)
 
 
-def make_app(draft: Callable[[], Draft], watched: Callable[[], Iterable[Path]], project: Project) -> Flask:
-    """Make the page's WSGI application.
+class Stage:
+    """What is shown at the moment; made anew only when one of the watched files changed."""
 
-    `draft` makes the issue anew; it is called only when one of the `watched` files changed.
-    """
-    from flask import Flask, abort, make_response, request, send_from_directory  # noqa: PLC0415 - only here
+    def __init__(self, draft: Callable[[], Draft], watched: Callable[[], Iterable[Path]]) -> None:
+        self._draft = draft
+        self._watched = watched
+        self._kept: tuple[str, Draft] | None = None
 
-    published = f"{project.settings.url}/archive/images/"
+    def version(self) -> str:
+        """Return what changes with every save."""
+        return fingerprint(self._watched())
+
+    def current(self) -> tuple[str, Draft]:
+        """Return the version and what it looks like."""
+        version = self.version()
+        if self._kept is None or self._kept[0] != version:
+            self._kept = (version, _guarded(self._draft))
+        return self._kept
+
+
+def make_app(stage: Stage, project: Project) -> Flask:
+    """Make the page's WSGI application."""
+    from flask import Flask, abort, request  # noqa: PLC0415 - only the preview needs a web server
+
     app = Flask(__name__)
-    page = themes.environment(project.templates, "studio").get_template("preview.html")
-    kept: dict[str, Draft] = {}
-
-    def current() -> tuple[str, Draft]:
-        version = fingerprint(watched())
-        if version not in kept:
-            made = _guarded(draft)
-            kept.clear()
-            kept[version] = made
-        return version, kept[version]
 
     @app.before_request
     def refuse_other_hosts() -> None:
         if not _LOOPBACK.fullmatch(request.host):
             abort(403)
 
+    _add_page(app, stage, project)
+    _add_mail(app, stage, project)
+    return app
+
+
+def _add_page(app: Flask, stage: Stage, project: Project) -> None:
+    page = themes.environment(project.templates, "studio").get_template("preview.html")
+
     @app.get("/")
     def show_page() -> ResponseReturnValue:
-        version, shown = current()
+        version, shown = stage.current()
         return page.render(version=version, draft=shown, parts=_parts(shown))
 
     @app.get("/version")
     def show_version() -> ResponseReturnValue:
-        response = make_response(fingerprint(watched()))
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return stage.version(), {"Cache-Control": "no-store"}
+
+
+def _add_mail(app: Flask, stage: Stage, project: Project) -> None:
+    from flask import abort, send_from_directory  # noqa: PLC0415 - only the preview needs a web server
+
+    published = f"{project.settings.url}/archive/images/"
 
     @app.get("/email/<any(light,dark):light>")
     def show_email(light: str) -> ResponseReturnValue:
-        edition = current()[1].edition
+        edition = stage.current()[1].edition
         if edition is None:
             abort(404)
         html = edition.join_html().replace(published, "/images/")  # not in the archive yet
-        response = make_response(in_light(html, dark=light == "dark"))
-        response.headers["Content-Security-Policy"] = "script-src 'none'; form-action 'none'"
-        return response
+        policy = {"Content-Security-Policy": "script-src 'none'; form-action 'none'"}
+        return in_light(html, dark=light == "dark"), policy
 
     @app.get("/images/<path:name>")
     def show_image(name: str) -> ResponseReturnValue:
         return send_from_directory(project.issues / "images", name)
-
-    return app
 
 
 def _guarded(draft: Callable[[], Draft]) -> Draft:

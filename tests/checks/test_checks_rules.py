@@ -229,7 +229,8 @@ def test_a_finding_in_a_folded_text_stands_on_the_line_of_its_words(prover: Any)
     text = (
         "updates:\n  Burundi:\n    - The government [received a\n      mission](https://example.org/mission) and asks\n"
         "      the RIghts Council\n      to demandthat it\n      stays in [town](https://example.org/mission).\n"
-        "  Kenya:\n    - text: >-\n        They\n        [met](https://example.org/met)  twice in the the\n        RIghts Council.\n"
+        "  Kenya:\n    - text: >-\n        They\n        [met](https://example.org/met)  twice in the the\n"
+        "        RIghts Council.\n"
     )
     head = _HEAD + _LEAD
     start = head.count("\n") + 1

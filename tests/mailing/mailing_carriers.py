@@ -1,4 +1,4 @@
-"""Carriers that do as a script says: the networks' moods, on demand. They implement the contract and nothing of ours."""
+"""Carriers that do as a script says: the moods of networks, on demand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNKNOWN = Receipt(Outcome.UNKNOWN, "no reply after the message")
 
 
 def always(receipt: Receipt) -> Callable[[int], Receipt]:
-    return lambda reader: receipt
+    return lambda _: receipt
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Messages(MessageCarrier):
     guard: ClassVar[Guard] = Guard.NONE
     chunk_size: ClassVar[int] = 1
 
-    answer: Callable[[int], Receipt] = always(ACCEPTED)
+    answer: Callable[[int], Receipt] = lambda _: ACCEPTED
     sent: list[Envelope] = field(default_factory=list)
 
     def describe(self) -> str:
@@ -82,7 +82,7 @@ class Batches(BatchCarrier):
     lag: ClassVar[float] = 1800.0
     memory: ClassVar[float] = 3 * 86_400.0
 
-    answer: Callable[[Batch], Receipt] = lambda batch: ACCEPTED
+    answer: Callable[[Batch], Receipt] = lambda _: ACCEPTED
     known: Mapping[int, Outcome] | None = None
     sent: list[Batch] = field(default_factory=list)
     asked: list[Batch] = field(default_factory=list)

@@ -46,7 +46,9 @@ def edition(slug: str = "2016-04-22", digest: str = "ab" * 32) -> Edition:
         *(Piece(f'<h2 style="color:#333">{key}</h2> what happened\n', f"S{n}") for n, key in enumerate(SUBJECTS)),
         Piece("<p>Nothing you follow.</p>", NONE),
         Piece("<p>There is more online.</p>", LESS),
-        Piece(f'<p>Dear {NAME}: <a href="{PREFERENCES}">choose</a>, <a href="{UNSUBSCRIBE}">leave</a></p></body></html>\n'),
+        Piece(
+            f'<p>Dear {NAME}: <a href="{PREFERENCES}">choose</a>, <a href="{UNSUBSCRIBE}">leave</a></p></body></html>\n'
+        ),
     )
     text = (
         Piece("Lead\n\n"),

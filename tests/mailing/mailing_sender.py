@@ -1,7 +1,7 @@
 """A sender in a process of its own, to be killed: ROOT CARRIER [DIE_AT].
 
-CARRIER is outbox, smtp:PORT, or the name of a scripted carrier. A scripted carrier kills its process with SIGKILL when it
-is handed reader DIE_AT; every reader it was handed is a line of ROOT/handed. A line on standard output after every message.
+CARRIER is outbox, smtp:PORT, or the name of a scripted carrier. A scripted carrier kills its process with SIGKILL when
+it is handed reader DIE_AT; every reader it was handed is a line of ROOT/handed. After every message a line is printed.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def main(root: str, kind: str, die_at: str = "0") -> None:
     house = House(Path(root))
     order = house.order(provider(kind, house.root, int(die_at)))
     try:
-        dispatch.send(order, lambda progress: print(progress.done, flush=True))
+        dispatch.send(order, lambda progress: print(progress.done, flush=True))  # noqa: T201 - what the test counts
     except NewsletterError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         raise SystemExit(error.exit_code) from None
 
 

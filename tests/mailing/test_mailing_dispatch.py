@@ -129,7 +129,10 @@ def test_an_address_no_carrier_reaches_is_rejected_before_anything_leaves(house:
     house.change(3, address="reader@bücher.example.org")
     carrier = Messages()
     send(house, carrier)
-    assert [envelope.recipient for envelope in carrier.sent] == ["reader1@example.org", "reader@xn--bcher-kva.example.org"]
+    assert [envelope.recipient for envelope in carrier.sent] == [
+        "reader1@example.org",
+        "reader@xn--bcher-kva.example.org",
+    ]
     assert house.counts() == {"accepted": 2, "rejected": 1}
 
 
@@ -139,7 +142,7 @@ def _refuse_us(_: object) -> Receipt:
 
 @pytest.mark.parametrize("carrier", [Messages, Repeatable, Batches, BlindBatches, RepeatableBatches])
 def test_a_carrier_that_refuses_us_stops_the_run_with_nobody_marked(
-    house: House, carrier: type[Messages] | type[Batches]
+    house: House, carrier: type[Messages | Batches]
 ) -> None:
     house.enrol(range(1, 10))
     with pytest.raises(ProviderStoppedError, match="wrong password"):
@@ -215,7 +218,7 @@ def test_a_reader_put_off_once_gets_it_in_the_same_run(house: House) -> None:
 
 def test_a_carrier_that_is_away_is_tried_five_times_and_nobody_is_marked_as_failed(house: House) -> None:
     house.enrol(range(1, 201))
-    for carrier in (Messages(always(DEFERRED)), Repeatable(always(DEFERRED)), Batches(lambda batch: DEFERRED)):
+    for carrier in (Messages(always(DEFERRED)), Repeatable(always(DEFERRED)), Batches(lambda _: DEFERRED)):
         house.clock.waits.clear()
         with pytest.raises(TryLaterError, match="5 times in a row, last: 450 later"):
             send(house, carrier, issue=edition(f"by-{carrier.name}"))
@@ -229,7 +232,7 @@ def test_a_carrier_that_is_away_is_tried_five_times_and_nobody_is_marked_as_fail
 def test_a_wait_the_carrier_asks_for_is_kept_and_a_long_one_left_to_a_later_run(house: House) -> None:
     house.enrol(range(1, 11))
     answers = [Receipt(Outcome.DEFERRED, "slow down", retry_after=42.0)]
-    carrier = Messages(lambda reader: answers.pop() if answers else ACCEPTED)
+    carrier = Messages(lambda _: answers.pop() if answers else ACCEPTED)
     send(house, carrier)
     assert sum(house.clock.waits) == 42
     assert carrier.readers == [*range(2, 11), 1]
@@ -272,7 +275,7 @@ def test_a_changed_issue_stops_a_mailing_that_is_under_way(house: House) -> None
     for call in (dispatch.plan, dispatch.send):
         with pytest.raises(StoppedError, match=r"2016-04-22-weekly: the issue, .* frozen on 2016-04-22 12:00 UTC"):
             call(house.order(Messages(), changed), clock=house.clock)
-    with pytest.raises(StoppedError, match="the carrier in newsletter.yaml has changed"):
+    with pytest.raises(StoppedError, match=r"the carrier in newsletter\.yaml has changed"):
         send(house, Repeatable())
     send(house, Messages())
     assert house.counts() == {"accepted": 50, "rejected": 10}
@@ -302,7 +305,7 @@ def test_nobody_to_send_to_is_said_in_one_line(house: House) -> None:
     assert ledger.status(house.engine) == ()
 
 
-def test_two_mailings_never_share_a_name(tmp_path: object, house: House) -> None:
+def test_two_mailings_never_share_a_name(house: House) -> None:
     house.settings = settings(lists={"b-c": {"title": "One"}, "c": {"title": "Other"}})
     house.enrol(range(1, 3), list_name="b-c")
     house.enrol(range(3, 5), list_name="c")
@@ -315,7 +318,7 @@ def test_the_intent_is_on_the_disk_and_visible_to_others_before_a_message_leaves
     house.enrol(range(1, 4))
     seen: list[tuple[str, int, int]] = []
 
-    def look(reader: int) -> Receipt:
+    def look(_: int) -> Receipt:
         with house.engine.connect() as other:
             synchronous = other.exec_driver_sql("PRAGMA synchronous").scalar()
             state, flight = other.execute(select(chunk.c.state, chunk.c.flight)).one()
@@ -351,7 +354,7 @@ class TestBatches:
         self, house: House
     ) -> None:
         house.enrol(range(1, 5))
-        send(house, Batches(lambda batch: UNKNOWN))
+        send(house, Batches(lambda _: UNKNOWN))
         house.clock.forward(days=4)
         late = Batches(known={})
         send(house, late)
@@ -364,7 +367,7 @@ class TestBatches:
 
     def test_a_carrier_that_cannot_say_leaves_them_unknown(self, house: House) -> None:
         house.enrol(range(1, 5))
-        send(house, Batches(lambda batch: UNKNOWN))
+        send(house, Batches(lambda _: UNKNOWN))
         house.clock.forward(hours=1)
         mute = Batches(known=None)
         assert send(house, mute).nothing_to_do
@@ -373,7 +376,7 @@ class TestBatches:
 
     def test_an_erased_reader_cannot_be_asked_about(self, house: House) -> None:
         house.enrol(range(1, 3))
-        send(house, Batches(lambda batch: UNKNOWN))
+        send(house, Batches(lambda _: UNKNOWN))
         house.erase(1)
         house.erase(2)
         house.clock.forward(hours=1)
@@ -395,7 +398,7 @@ class TestBatches:
     def test_with_a_key_against_copies_a_lost_answer_is_repeated_with_the_same_key(self, house: House) -> None:
         house.enrol(range(1, 5))
         answers = [UNKNOWN]
-        carrier = RepeatableBatches(lambda batch: answers.pop() if answers else ACCEPTED)
+        carrier = RepeatableBatches(lambda _: answers.pop() if answers else ACCEPTED)
         send(house, carrier)
         assert carrier.groups == [[1, 2, 3, 4]] * 2
         assert carrier.sent[0] == carrier.sent[1]
@@ -412,7 +415,7 @@ class TestBatches:
             },
         )
         answers = [first]
-        carrier = Batches(lambda batch: answers.pop() if answers else ACCEPTED)
+        carrier = Batches(lambda _: answers.pop() if answers else ACCEPTED)
         send(house, carrier)
         assert carrier.groups == [[1, 2, 3, 4], [3]]
         assert carrier.sent[0].key != carrier.sent[1].key  # other readers: the old key would be refused
@@ -427,7 +430,7 @@ class TestBatches:
         house.enrol(range(1, 5))
         answers = [Receipt(Outcome.ACCEPTED, exceptions={3: (Outcome.DEFERRED, "later")})]
 
-        def answer(batch: Batch) -> Receipt:
+        def answer(_: Batch) -> Receipt:
             if answers:
                 return answers.pop()
             raise KeyboardInterrupt
@@ -459,7 +462,7 @@ class TestBatches:
             Receipt(Outcome.REJECTED, "one is bad", split=True),
             Receipt(Outcome.ACCEPTED, exceptions={1: (Outcome.REJECTED, "gone"), 2: later, 4: later}),
         ]
-        carrier = Batches(lambda batch: answers.pop() if answers else ACCEPTED)
+        carrier = Batches(lambda _: answers.pop() if answers else ACCEPTED)
         send(house, carrier)
         assert carrier.groups == [[1, 2, 3, 4], [2, 4], [2], [4]]
         assert house.counts() == {"accepted": 3, "rejected": 1}
@@ -467,7 +470,7 @@ class TestBatches:
     def test_a_batch_refused_as_a_whole_says_nothing_of_its_readers(self, house: House) -> None:
         house.enrol(range(1, 9))
         with pytest.raises(StoppedError, match="refused 4 readers in one answer: 550 no such user"):
-            send(house, Batches(lambda batch: REJECTED))
+            send(house, Batches(lambda _: REJECTED))
         assert house.counts() == {"pending": 8}
 
 
@@ -497,9 +500,7 @@ def test_a_carrier_that_is_neither_kind_is_refused(house: House) -> None:
 
 
 @pytest.mark.parametrize("carrier", [Messages, Batches])
-def test_a_test_message_is_marked_and_leaves_the_ledger_alone(
-    house: House, carrier: type[Messages] | type[Batches]
-) -> None:
+def test_a_test_message_is_marked_and_leaves_the_ledger_alone(house: House, carrier: type[Messages | Batches]) -> None:
     made = carrier()
     receipt = dispatch.test_message(house.project, edition(), made, "me@example.org", "weekly", house.clock())
     assert receipt.outcome is Outcome.ACCEPTED
@@ -510,7 +511,7 @@ def test_a_test_message_is_marked_and_leaves_the_ledger_alone(
 
 
 def test_a_test_message_that_is_not_taken_says_why(house: House) -> None:
-    with pytest.raises(StoppedError, match="me@example.org: the test message is rejected: 550 no such user"):
+    with pytest.raises(StoppedError, match=r"me@example\.org: the test message is rejected: 550 no such user"):
         dispatch.test_message(
             house.project, edition(), Messages(always(REJECTED)), "me@example.org", "weekly", house.clock()
         )

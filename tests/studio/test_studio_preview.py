@@ -37,7 +37,8 @@ def test_images_come_from_the_issues_folder_before_they_are_published(
 ) -> None:
     name = next((project_folder / "issues" / "images").iterdir()).name
     assert f"/images/{name}" in client.get("/email/light").get_data(as_text=True)
-    assert client.get(f"/images/{name}").status_code == 200
+    with client.get(f"/images/{name}") as image:
+        assert image.status_code == 200
     assert client.get("/images/../../newsletter.yaml").status_code == 404
 
 
