@@ -170,12 +170,12 @@ def _sorted_by(place: Place, language: str) -> str:
 
 
 def _names(places: Iterable[Place]) -> dict[str, str]:
-    """Name each place's page by its English heading, which is in addresses for good; by its key should two be alike."""
+    """Name each place's page by its English heading, which is in addresses for good; by its key where that is taken."""
     names: dict[str, str] = {}
     for place in sorted(places, key=lambda place: place.key):
         name = slug(place.heading)
         taken = not name or name == "index" or name in names.values()
-        names[place.key] = slug(place.key) if taken else name
+        names[place.key] = f"{place.kind}-{slug(place.key)}" if taken else name
     return names
 
 

@@ -160,7 +160,11 @@ class Countries:
         if len(group) > 1 and all(self.place(part) for part in group):
             return f"'{name}' is no country; for a group put spaces around the stroke: '{_GROUP.join(group)}'"
         near = self.suggestions(name)
-        hint = f"did you mean {self._choice(near)}?" if near else f"a subject of another kind is declared in {SETTINGS_FILE}"
+        hint = (
+            f"did you mean {self._choice(near)}?"
+            if near
+            else f"a subject of another kind is declared in {SETTINGS_FILE}"
+        )
         return f"no country is called '{name}'; {hint}"
 
     @staticmethod
@@ -228,6 +232,11 @@ class Countries:
                 raise NewsletterError(f"{SETTINGS_FILE}: subjects: '{name}' is {what}; give it another name")
             if not slug(name):
                 raise NewsletterError(f"{SETTINGS_FILE}: subjects: '{name}' has no letter to name its page by")
+            if slug(name) in self._places:
+                other = self._places[slug(name)].heading
+                raise NewsletterError(
+                    f"{SETTINGS_FILE}: subjects: '{name}' is too like '{other}'; give it another name"
+                )
             self._names[fold(name)] = slug(name)
             self._add(_with_headings(Place(slug(name), "subject", name, name, name), own), "subjects")
 

@@ -179,9 +179,7 @@ def _greet(client: smtplib.SMTP, account: Account, where: str) -> None:
         raise ProviderStoppedError(
             f"{where}: it does not offer STARTTLS, which {SETTINGS_FILE} asks for; nothing was sent"
         )
-    code, text = client.starttls(context=_context(account))
-    if code != 220:
-        raise smtplib.SMTPResponseException(code, text)
+    client.starttls(context=_context(account))
     client.ehlo_or_helo_if_needed()
 
 

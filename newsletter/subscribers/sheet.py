@@ -14,8 +14,9 @@ from newsletter.errors import Fault, FaultsError, NewsletterError
 
 MAX_BYTES = 256 * 1024 * 1024
 
+_LONGEST_HEADER = 10_000
 _SEPARATORS = ",;\t|"
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?(\r\n?|\n)', re.IGNORECASE)
 _OTHER_FORMATS = {
     b"PK\x03\x04": "a spreadsheet (.xlsx or .ods)",
     b"\xd0\xcf\x11\xe0": "an old spreadsheet (.xls)",
@@ -80,11 +81,14 @@ def _decode(name: str, data: bytes) -> tuple[str, list[tuple[int, str]]]:
         if data.startswith(start):
             raise FaultsError([Fault(name, 1, f"this is {format_name}, not a CSV; save the sheet as 'CSV UTF-8'")])
     notes: list[tuple[int, str]] = []
+    encoding = _encoding(data)
     try:
-        text = data.decode(_encoding(data)).removeprefix("\ufeff")
+        text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
+        if encoding != "utf-8":
+            raise _unreadable(name, data, error) from None
         text = _decode_windows(name, data)
+        line = data[: error.start].count(b"\n") + 1
         notes.append((line, "this file is not UTF-8 and was read as Windows-1252; look whether names are right"))
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
@@ -106,14 +110,16 @@ def _decode_windows(name: str, data: bytes) -> str:
     try:
         return data.decode("cp1252")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise FaultsError(
-            [Fault(name, line, "the letters of this line cannot be read; save the file as 'CSV UTF-8'")]
-        ) from None
+        raise _unreadable(name, data, error) from None
+
+
+def _unreadable(name: str, data: bytes, error: UnicodeDecodeError) -> FaultsError:
+    line = data[: error.start].count(b"\n") + 1
+    return FaultsError([Fault(name, line, "the letters of this line cannot be read; save the file as 'CSV UTF-8'")])
 
 
 def _separator(text: str, is_header: Callable[[tuple[str, ...]], bool]) -> str:
-    first = text.lstrip().partition("\n")[0]
+    first = re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0][:_LONGEST_HEADER]
     for separator in _SEPARATORS:
         cells = next(csv.reader([first], delimiter=separator), [])
         if is_header(tuple(cells)):
@@ -130,7 +136,9 @@ def _rows(name: str, text: str, separator: str, lines_before: int) -> list[Row]:
             if any(cell.strip() for cell in cells):
                 rows.append(Row(line, tuple(cells)))
             line = lines_before + reader.line_num + 1
-    except csv.Error:
+    except csv.Error as error:
         message = "a quotation mark is opened here and not closed where the cell ends; write it twice inside a cell"
+        if "field larger" in str(error):
+            message = "a cell of this line is far too long for a table; is a quotation mark not closed?"
         raise FaultsError([Fault(name, line, message)]) from None
     return rows

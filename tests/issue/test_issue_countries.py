@@ -364,6 +364,10 @@ def test_a_house_may_print_a_label_that_is_a_two_letter_code() -> None:
             "newsletter.yaml: subjects: 'U.N. Office' is declared twice, as 'UN Office'; give it another name",
         ),
         (
+            {"subjects": {"UN Office": {}, "UN+Office": {}}},
+            "newsletter.yaml: subjects: 'UN+Office' is too like 'UN Office'; give it another name",
+        ),
+        (
             {"subjects": {"???": {}}},
             "newsletter.yaml: subjects: '???' has no letter to name its page by",
         ),

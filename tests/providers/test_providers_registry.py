@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from provider_contract import batch
 
 from newsletter import source
 from newsletter.errors import FaultsError, NewsletterError
 from newsletter.providers import registry
-from newsletter.providers.base import MessageCarrier, Provider, one_line
+from newsletter.providers.base import Batch, BatchCarrier, MessageCarrier, Outcome, Provider, Receipt, one_line
 from newsletter.providers.mailgun import Mailgun
 from newsletter.providers.outbox import Outbox
 from newsletter.providers.registry import PROVIDERS, open_provider
@@ -152,6 +153,22 @@ def test_a_carrier_that_no_settings_can_name_says_so() -> None:
     with pytest.raises(NotImplementedError, match="Double cannot be named"):
         Double.open(None, Path())
     assert "double" not in registry.PROVIDERS
+
+
+def test_a_carrier_that_cannot_be_asked_says_nothing_of_its_readers() -> None:
+    class Double(BatchCarrier):
+        name = "double"
+
+        def describe(self) -> str:
+            return "double"
+
+        def deliver(self, batch: Batch) -> Receipt:
+            return Receipt(Outcome.ACCEPTED, batch.key)
+
+    carrier = Double()
+    assert carrier.deliver(batch()).outcome is Outcome.ACCEPTED
+    assert carrier.lookup(batch()) is None
+    carrier.close()
 
 
 def test_what_a_server_says_becomes_one_printable_line() -> None:

@@ -128,5 +128,6 @@ def test_words_that_went_cannot_come_back_as_others(book: Book, log: ConsentLog)
         connection.execute(update(consent).where(consent.c.id == 3).values(evidence="form 2"))
 
 
-def test_another_secret_finds_nothing_right(book: Book, log: ConsentLog) -> None:
+@pytest.mark.usefixtures("log")
+def test_another_secret_finds_nothing_right(book: Book) -> None:
     assert len(verify(book, ConsentLog(b"another"))) == 11
