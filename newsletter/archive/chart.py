@@ -9,7 +9,9 @@ from typing import Literal
 
 from newsletter.archive.history import Archived, History
 
-_MOST_BARS = 60  # more are thinner than a finger or a printer's line
+_MOST_ISSUES = 60
+_MOST_MONTHS = 180
+_WIDTH = 640
 _HEIGHT = 40
 _LEAST = 3  # a single update beside a busy week is still seen
 
@@ -44,19 +46,21 @@ class Chart:
     @property
     def gap(self) -> int:
         """The room between two bars."""
-        return self.step // 4
+        return max(1, self.step // 4)
 
 
 def chart(history: History, issues: Sequence[Archived]) -> Chart | None:
     """Draw a place's history over all issues of the archive; None where there is nothing to compare."""
     with_subjects = [issue for issue in reversed(issues) if issue.subjects]
-    counted = [(issue.file.published, history.count_in(issue), issue.file.slug) for issue in with_subjects]
+    counted = [
+        (issue.file.published, history.counts.get(issue.file.slug, 0), issue.file.slug) for issue in with_subjects
+    ]
     if len(counted) < 2:
         return None
-    if len(counted) <= _MOST_BARS:
+    if len(counted) <= _MOST_ISSUES:
         return _drawn("issue", counted)
     months = _summed(counted, lambda day: day.replace(day=1))
-    if len(months) <= _MOST_BARS:
+    if len(months) <= _MOST_MONTHS:
         return _drawn("month", months)
     return _drawn("year", _summed(counted, lambda day: day.replace(month=1, day=1)))
 
@@ -78,7 +82,7 @@ def _summed(counted: Sequence[_Counted], period: Callable[[dt.date], dt.date]) -
 
 def _drawn(by: Literal["issue", "month", "year"], counted: Sequence[_Counted]) -> Chart:
     most = max(count for _, count, _ in counted)
-    step = max(10, min(20, 600 // len(counted)))
+    step = max(4, min(20, _WIDTH // len(counted)))
     bars = tuple(
         Bar(
             x=number * step,

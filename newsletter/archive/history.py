@@ -60,19 +60,24 @@ class History:
         """Where its feed stands."""
         return f"countries/{self.name}.xml"
 
+    @functools.cached_property
+    def counts(self) -> Mapping[str, int]:
+        """How many updates each issue has, by slug; issues without one are not in it."""
+        found: dict[str, int] = {}
+        for told in self.told:
+            slug_told = told.issue.file.slug
+            found[slug_told] = found.get(slug_told, 0) + len(told.subject.updates)
+        return found
+
     @property
     def count(self) -> int:
         """How many updates there are."""
-        return sum(len(told.subject.updates) for told in self.told)
+        return sum(self.counts.values())
 
     @property
     def issues(self) -> int:
         """How many issues they are from."""
-        return len({told.issue.file.slug for told in self.told})
-
-    def count_in(self, issue: Archived) -> int:
-        """How many updates an issue has."""
-        return sum(len(told.subject.updates) for told in self.told if told.issue is issue)
+        return len(self.counts)
 
 
 @dataclass(frozen=True)
@@ -89,19 +94,33 @@ class Archive:
 
     def beside(self, issue: Archived) -> tuple[Archived | None, Archived | None]:
         """Return the next and the previous issue; for a translation those in its own language."""
-        chain = list(self.originals)
-        if issue.translates:
-            chain = [other for other in self.issues if other.translates and other.language == issue.language]
-        position = chain.index(issue)
-        return chain[position - 1] if position else None, chain[position + 1] if position + 1 < len(chain) else None
+        return self._beside[issue.file.slug]
+
+    @functools.cached_property
+    def _beside(self) -> Mapping[str, tuple[Archived | None, Archived | None]]:
+        chains: dict[str, list[Archived]] = {}
+        for issue in self.issues:
+            chains.setdefault(issue.language if issue.translates else "", []).append(issue)
+        return {
+            issue.file.slug: (newer, older)
+            for chain in chains.values()
+            for newer, issue, older in zip([None, *chain], chain, [*chain[1:], None], strict=False)
+        }
 
     def translations(self, issue: Archived) -> tuple[Archived, ...]:
         """Return the issues that say the same in other languages, by language."""
         original = issue.translates or issue.file.slug
-        named = {slug for slug in issue.file.issue.translations.values() if slug in self.by_slug}
-        same = {other.file.slug for other in self.issues if original in (other.translates, other.file.slug)}
-        found = (self.by_slug[slug] for slug in (named | same) - {issue.file.slug})
+        slugs = {original, *self._translated.get(original, ()), *issue.file.issue.translations.values()}
+        found = (self.by_slug[slug] for slug in slugs if slug in self.by_slug and slug != issue.file.slug)
         return tuple(sorted(found, key=lambda other: (other.language, other.file.slug)))
+
+    @functools.cached_property
+    def _translated(self) -> Mapping[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for issue in self.issues:
+            if issue.translates:
+                found.setdefault(issue.translates, []).append(issue.file.slug)
+        return found
 
     @functools.cached_property
     def by_slug(self) -> Mapping[str, Archived]:

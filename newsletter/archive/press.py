@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import html
 import re
@@ -74,11 +75,19 @@ class Press:
             "body": lambda text, level=3: _anchored(prose.render(text, headings=level), ""),
             "plain": prose.plain,
             "day": lambda date: titles.day_text(date, language),
+            "period": lambda day, by: _period(day, by, language),
             "event_time": lambda event: titles.event_time_text(event, language),
             "own_picture": lambda src: None if _WEB.match(src) else root + quote(src),
             "link": lambda target: root + quote(target),
             "direction": languages.direction,
         }
+
+
+def _period(day: dt.date, by: str, language: str) -> str:
+    """Write what a bar of a chart stands for."""
+    if by == "year":
+        return str(day.year)
+    return titles.month_text(day, language) if by == "month" else titles.day_text(day, language)
 
 
 def _root(path: str) -> str:

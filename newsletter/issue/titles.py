@@ -78,6 +78,13 @@ def day_text(day: dt.date, language: str) -> str:
     return _plain_spaces(format_date(day, "long", languages.locale(language)))
 
 
+def month_text(day: dt.date, language: str) -> str:
+    """Write a month in a language: 'April 2016'."""
+    from babel.dates import format_skeleton  # noqa: PLC0415 - as above
+
+    return _plain_spaces(format_skeleton("yMMMM", day, locale=languages.locale(language)))
+
+
 def event_time_text(event: Event, language: str) -> str:
     """Write when an event is, in the time of its place: 'Thursday, 28 April 2016, 18:00–20:00, Montreal Time'."""
     from babel.dates import format_date  # noqa: PLC0415 - as above

@@ -24,6 +24,7 @@ from newsletter.errors import NewsletterError
 from newsletter.issue import folder
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
     from flask import Flask
     from flask.typing import ResponseReturnValue
 
@@ -155,7 +156,7 @@ def _parts(draft: Draft) -> dict[str, str]:
     return {"subject": edition.subject, "preheader": edition.preheader, "text": edition.join_text()}
 
 
-def serve(app: Flask, port: int, ready: Callable[[str], None]) -> None:
+def serve(app: WSGIApplication, port: int, ready: Callable[[str], None]) -> None:
     """Serve the page on loopback until Ctrl-C; `ready` is told the address. Port 0 takes any free one.
 
     Raises NewsletterError when the port is taken.

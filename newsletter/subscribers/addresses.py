@@ -144,12 +144,6 @@ def fold_local(local: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", local).casefold())
 
 
-def wire_form(address: str) -> str:
-    """Return an accepted address as an envelope and a header carry it: the domain in A-labels (RFC 5891)."""
-    local, _, domain = address.rpartition("@")
-    return address if domain.isascii() else f"{local}@{_domain(domain).ascii}"
-
-
 def unwrap(raw: str) -> tuple[str, str]:
     """Take name and address out of `Name <a@example.org>` and `mailto:a@example.org?subject=x`."""
     text, name = raw.strip(_EDGES), ""

@@ -204,7 +204,7 @@ class Book:
             return self._required(self._found(connection, entry.reader.id), who)
 
     def _found(self, connection: Connection, who: str | int) -> Entry | None:
-        if isinstance(who, int) or who.isdecimal():
+        if isinstance(who, int) or (who.isdecimal() and len(who) < 19):
             where = reader.c.id == int(who)
         else:
             where = reader.c.address_hash == self.address_hash(read_address(who))

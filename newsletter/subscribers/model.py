@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypedDict
@@ -133,8 +132,3 @@ class Change(StrEnum):
     ADDED = "added"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
-
-
-def canonical_follows(keys: Iterable[str]) -> str:
-    """Write followed keys in the one way the database holds them: sorted, each once, a space between."""
-    return " ".join(sorted(set(keys)))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from newsletter import config
+from newsletter.archive import site
 from newsletter.archive.chart import Chart, chart
 from newsletter.archive.history import Archive, collect
 from newsletter.issue import folder
@@ -26,8 +28,9 @@ def drawn(made: Archive, key: str) -> Chart | None:
     return chart(made.by_key[key], made.originals)
 
 
-def weekly(first: dt.date, count: int, says: str = "{updates: {Syria: [News.]}}") -> dict[str, str]:
-    return {(first + dt.timedelta(weeks=week)).isoformat(): says for week in range(count)}
+def issues_every(weeks: int, count: int) -> dict[str, str]:
+    days = (dt.date(2000, 1, 7) + dt.timedelta(weeks=weeks * number) for number in range(count))
+    return {day.isoformat(): "{updates: {Syria: [News.]}}" for day in days}
 
 
 def test_histories_are_sorted_by_heading_and_newest_first(root: Path) -> None:
@@ -41,7 +44,7 @@ def test_histories_are_sorted_by_heading_and_newest_first(root: Path) -> None:
     assert [history.name for history in made.histories] == ["cote-divoire", "croatia", "yemen"]
     yemen = made.by_key["YEM"]
     assert [told.issue.file.slug for told in yemen.told] == ["2016-01-08", "2016-01-01"]
-    assert (yemen.count, yemen.issues, yemen.count_in(made.issues[0])) == (3, 2, 2)
+    assert (yemen.count, yemen.issues, yemen.counts["2016-01-08"]) == (3, 2, 2)
 
 
 def test_a_page_of_a_place_whose_name_is_taken_is_named_by_its_key(root: Path) -> None:
@@ -109,18 +112,30 @@ def test_a_single_update_is_seen_beside_a_busy_week(root: Path) -> None:
     assert found.bars[1].height == 3
 
 
-@pytest.mark.parametrize(("weeks", "by", "bars"), [(60, "issue", 60), (70, "month", 16), (300, "year", 6)])
-def test_bars_grow_from_issues_to_months_to_years(root: Path, weeks: int, by: str, bars: int) -> None:
-    found = drawn(archive(root, weekly(dt.date(2010, 1, 1), weeks)), "SYR")
+@pytest.mark.parametrize(
+    ("weeks", "count", "by", "bars"), [(1, 60, "issue", 60), (1, 70, "month", 17), (13, 70, "year", 18)]
+)
+def test_bars_grow_from_issues_to_months_to_years(root: Path, weeks: int, count: int, by: str, bars: int) -> None:
+    found = drawn(archive(root, issues_every(weeks, count)), "SYR")
     assert found is not None
-    assert (found.by, len(found.bars), sum(bar.count for bar in found.bars)) == (by, bars, weeks)
-    assert found.width <= 620
+    assert (found.by, len(found.bars), sum(bar.count for bar in found.bars)) == (by, bars, count)
+    assert found.width <= 640
 
 
 def test_a_month_without_an_issue_is_a_gap_and_a_bar_leads_to_the_newest_of_its_issues(root: Path) -> None:
-    issues = weekly(dt.date(2010, 1, 1), 61)
-    issues["2012-01-06"] = "{updates: {Syria: [News.]}}"
-    found = drawn(archive(root, issues), "SYR")
+    found = drawn(archive(root, {**issues_every(1, 61), "2002-01-04": "{updates: {Syria: [News.]}}"}), "SYR")
     assert found is not None
-    assert (found.by, found.bars[0].target, found.bars[-1].target) == ("month", "2010-01-29", "2012-01-06")
+    assert (found.by, found.bars[0].target, found.bars[-1].target) == ("month", "2000-01-28", "2002-01-04")
     assert (found.bars[-2].count, found.bars[-2].target) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("weeks", "said"),
+    [(1, "Updates per month · January 2000 – May 2001"), (13, "Updates per year · 2000 – 2017")],
+)
+def test_a_long_history_says_its_months_or_years_in_words(
+    root: Path, build: Callable[[], site.Report], out: Path, weeks: int, said: str
+) -> None:
+    archive(root, {slug: f"number: 1\n{text[1:-1]}\n" for slug, text in issues_every(weeks, 70).items()})
+    build()
+    assert said in (out / "countries/syria.html").read_text("utf-8")

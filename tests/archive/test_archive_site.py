@@ -9,8 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup
 
-from newsletter import config
+from newsletter import config, source
 from newsletter.archive import site
+from newsletter.edition import themes
 from newsletter.issue import folder
 from newsletter.issue.countries import Countries
 
@@ -342,3 +343,10 @@ def test_a_browser_shows_pages_from_a_disk_without_breaking_their_policy(
         ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
         assert not re.search("Content Security Policy|ERR_FILE_NOT_FOUND", ran.stderr), ran.stderr
         assert shot.stat().st_size > 10_000
+
+
+def test_every_language_of_the_archive_has_every_phrase() -> None:
+    folder_ = themes.built_in() / "archive" / "words"
+    phrases = {path.stem: set(source.read(path).tree) for path in folder_.glob("*.yaml")}
+    assert set(phrases) == {"ar", "en", "es", "fr", "ru", "zh"}
+    assert all(names == phrases["en"] for names in phrases.values())

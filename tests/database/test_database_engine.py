@@ -210,6 +210,26 @@ def test_a_second_writer_waits_at_the_start_and_then_gives_up_for_later(tmp_path
     engine.dispose()
 
 
+def test_writers_that_read_first_queue_up_and_lose_nothing(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE counter (n INTEGER)")
+        connection.exec_driver_sql("INSERT INTO counter VALUES (0)")
+
+    def count() -> None:
+        for _ in range(25):
+            with writing(engine) as connection:
+                number = connection.exec_driver_sql("SELECT n FROM counter").scalar()
+                connection.exec_driver_sql("UPDATE counter SET n = ?", (number + 1,))
+
+    threads = [threading.Thread(target=count) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with reading(engine) as connection:
+        assert connection.exec_driver_sql("SELECT n FROM counter").scalar() == 75
+
+
 @pytest.mark.parametrize(
     ("url", "line"),
     [

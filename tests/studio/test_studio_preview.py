@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from flask.testing import FlaskClient
 
 from newsletter.desk.project import open_desk
 from newsletter.studio import preview
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
 @pytest.fixture
@@ -66,3 +74,36 @@ def test_a_file_that_goes_away_while_it_is_watched_does_no_harm(tmp_path: Path) 
     before = preview.fingerprint([one])
     one.unlink()
     assert preview.fingerprint([one]) != before
+
+
+def test_an_open_page_reloads_when_the_file_is_saved(chromium: str, project_folder: Path, tmp_path: Path) -> None:
+    app = preview.open_preview(open_desk(project_folder), "2016-04-22")
+    asked: list[str] = []
+    addresses: list[str] = []
+
+    def counting(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        asked.append(environ["PATH_INFO"])
+        return app(environ, start_response)
+
+    def wait_until(what: Callable[[], object]) -> None:
+        for _ in range(300):
+            if what():
+                return
+            time.sleep(0.1)
+        pytest.fail(f"the page asked only for {asked}")
+
+    serving = threading.Thread(target=preview.serve, args=(counting, 0, addresses.append), daemon=True)
+    serving.start()
+    wait_until(lambda: addresses)
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+    command = [chromium, *flags, f"--user-data-dir={tmp_path / 'browser'}", "--remote-debugging-port=0", addresses[0]]
+    browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: asked.count("/version") >= 2)
+        assert asked.count("/") == 1
+        issue = project_folder / "issues" / "2016-04-22.yaml"
+        issue.write_text(issue.read_text().replace("number: 245", "number: 999"))
+        wait_until(lambda: asked.count("/") == 2)
+    finally:
+        browser.kill()
+        browser.wait()

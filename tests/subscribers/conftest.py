@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,8 +34,18 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database without readers, made once: each test starts from a copy."""
+    folder = tmp_path_factory.mktemp("blank")
+    open_database("sqlite:///blank.db", folder).dispose()
+    return folder / "blank.db"
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(tmp_path: Path, blank: Path) -> Iterator[Engine]:
+    (tmp_path / "subscribers").mkdir()
+    shutil.copy(blank, tmp_path / "subscribers" / "newsletter.db")
     opened = open_database("sqlite:///subscribers/newsletter.db", tmp_path)
     yield opened
     opened.dispose()

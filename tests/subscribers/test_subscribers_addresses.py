@@ -16,7 +16,6 @@ from newsletter.subscribers.addresses import (
     likely_domain,
     read_address,
     unwrap,
-    wire_form,
 )
 from newsletter.subscribers.names import read_language, read_name, shown
 
@@ -160,11 +159,6 @@ def test_what_was_read_differently_or_needs_an_extension_is_said() -> None:
     assert read_address("ｆｕｌｌ@example.org").hints == ("read as full@example.org",)
     assert read_address("jürgen@example.org").hints == (ONLY_SMTPUTF8,)
     assert read_address("ann@münchen.example").hints == ()
-
-
-def test_on_the_wire_a_domain_is_ascii() -> None:
-    assert wire_form("user@münchen.example") == "user@xn--mnchen-3ya.example"
-    assert wire_form("jürgen@example.org") == "jürgen@example.org"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -98,8 +99,9 @@ def test_an_export_that_fails_leaves_the_file_before_it_and_no_other(book: Book,
 
 
 @contextmanager
-def new_book(clock) -> Iterator[tuple[Book, Path]]:
+def new_book(blank: Path, clock) -> Iterator[tuple[Book, Path]]:
     with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(blank, Path(folder) / "book.db")
         engine = open_database("sqlite:///book.db", Path(folder))
         yield Book(engine, clock, b"secret"), Path(folder)
         engine.dispose()
@@ -129,8 +131,8 @@ PEOPLE = st.lists(
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(people=PEOPLE)
-def test_a_book_goes_out_and_comes_back_the_same(people, clock) -> None:
-    with new_book(clock) as (old, folder), new_book(clock) as (new, _):
+def test_a_book_goes_out_and_comes_back_the_same(people, blank: Path, clock) -> None:
+    with new_book(blank, clock) as (old, folder), new_book(blank, clock) as (new, _):
         for local, name, language, follows, status in people:
             address = f"{local}@example.org"
             add(old, address, name=name, language=language, follows=follows)

@@ -1,0 +1,279 @@
+"""Who may send a mailing, and what happens to one who was thought dead."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mailing_carriers import ACCEPTED, UNKNOWN, Batches, Messages, Repeatable
+from mailing_house import NOON, House, edition
+from sqlalchemy import insert, select, update
+
+from newsletter.database.engine import reading, writing
+from newsletter.errors import NewsletterError, StoppedError, TryLaterError
+from newsletter.mailing import audience, dispatch, lease, recovery
+from newsletter.mailing.flight import flight_log
+from newsletter.mailing.lease import LEASE, LostLeaseError, Process
+from newsletter.mailing.letters import Letter
+from newsletter.mailing.outcomes import Claim
+from newsletter.mailing.stop import stop_on_signals
+from newsletter.mailing.tables import chunk, sender
+from newsletter.providers.base import Provider, Receipt
+
+HERE = lease.this_process()
+ELSEWHERE = Process("other-host", "another boot", "pid:[1]", 4711, "99")
+
+
+def frozen(house: House, provider: Provider) -> int:
+    house.enrol(range(1, 61))
+    with writing(house.engine) as connection:
+        return audience.freeze(connection, edition(), "weekly", provider, NOON)
+
+
+def take(house: House, mailing: int, who: Process = HERE, now: dt.datetime = NOON) -> lease.Lease:
+    with writing(house.engine) as connection:
+        return lease.take(connection, mailing, who, now)
+
+
+def test_this_process_is_described_so_that_it_can_be_told_from_all_others() -> None:
+    assert HERE.pid == os.getpid()
+    assert HERE.host == socket.gethostname()
+    assert len(HERE.boot) == 36
+    assert HERE.space.startswith("pid:[")
+    assert int(HERE.born) > 0
+    assert lease.this_process() == HERE
+
+
+def test_where_the_system_does_not_tell_nothing_is_made_up(tmp_path: Path) -> None:
+    bare = lease.this_process(tmp_path)
+    assert (bare.boot, bare.space, bare.born) == ("", "", "")
+
+
+def test_a_living_sender_is_not_disturbed_until_its_lease_runs_out(house: House) -> None:
+    mailing = frozen(house, Messages())
+    for who in (HERE, ELSEWHERE):
+        with writing(house.engine) as connection:
+            connection.execute(sender.delete())
+        take(house, mailing, who)
+        said = rf"already sending since 2016-04-22 12:00 UTC \(pid {who.pid} on {who.host}\)"
+        with pytest.raises(TryLaterError, match=said):
+            take(house, mailing, HERE, NOON + LEASE - dt.timedelta(seconds=1))
+        with pytest.raises(TryLaterError, match=said):
+            dispatch.plan(house.order(Messages()), clock=house.clock)
+        take(house, mailing, HERE, NOON + LEASE)
+
+
+@pytest.mark.parametrize(
+    ("gone", "dead"),
+    [
+        (replace(HERE, born="1"), True),  # the number was given to another process meanwhile
+        (replace(HERE, pid=2**22 + 1), True),  # above the highest number there can be
+        (replace(HERE, boot="the boot before"), True),
+        (replace(HERE, boot="", pid=2**22 + 1), False),  # cannot tell
+        (replace(HERE, space="pid:[1]", pid=2**22 + 1), False),  # a number of another container
+        (replace(HERE, host="other-host", pid=2**22 + 1), False),
+        (ELSEWHERE, False),
+    ],
+)
+def test_a_sender_is_dead_at_once_only_if_that_is_sure(house: House, gone: Process, dead: bool) -> None:
+    mailing = frozen(house, Messages())
+    take(house, mailing, gone)
+    with reading(house.engine) as connection:
+        assert (lease.holder(connection, mailing, HERE, NOON) is None) is dead
+
+
+def test_a_zombie_is_dead(house: House) -> None:
+    mailing = frozen(house, Messages())
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        born = lease._born(lease.PROC, child.pid)
+        assert born is not None
+        take(house, mailing, replace(HERE, pid=child.pid, born=born))
+        with reading(house.engine) as connection:
+            assert lease.holder(connection, mailing, HERE, NOON) is not None
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked for its code yet
+        with reading(house.engine) as connection:
+            assert lease.holder(connection, mailing, HERE, NOON) is None
+    finally:
+        child.communicate()
+
+
+@pytest.mark.parametrize(("boot", "counts"), [(HERE.boot, {"accepted": 59, "unknown": 1}), ("", None)])
+def test_a_sender_that_was_taken_over_stops_before_its_next_message(
+    house: House, boot: str, counts: dict[str, int] | None
+) -> None:
+    house.enrol(range(1, 61))
+
+    def taken_over(reader: int) -> Receipt:
+        if reader == 5:
+            later = NOON + LEASE
+            with writing(house.engine) as connection:
+                connection.execute(update(sender).values(boot=HERE.boot))
+                held = lease.take(connection, 1, replace(ELSEWHERE, boot=boot), later)
+                recovery.sweep(connection, held, Messages(), later)
+                lease.release(connection, held, later)
+        return ACCEPTED
+
+    first = Messages(taken_over)
+    with pytest.raises(LostLeaseError, match="another sender has taken this mailing over"):
+        dispatch.send(house.order(first), clock=house.clock)
+    assert first.readers == [1, 2, 3, 4, 5]
+    second = Messages()
+    dispatch.send(house.order(second), clock=house.clock)
+    assert not set(first.readers) & set(second.readers)
+    # Without a boot id nobody knows whether what the first wrote is all there: the rest of its chunk is held.
+    assert house.counts() == (counts or {"accepted": 14, "unknown": 46})
+
+
+@pytest.mark.parametrize("carrier", [Repeatable, Batches])
+def test_a_chunk_that_was_taken_over_is_not_settled_by_the_first(
+    house: House, carrier: type[Repeatable | Batches]
+) -> None:
+    house.enrol(range(1, 5))
+
+    def taken_over(_: object) -> Receipt:
+        with writing(house.engine) as connection:
+            held = lease.take(connection, 1, ELSEWHERE, NOON + LEASE)
+            recovery.sweep(connection, held, carrier(), NOON + LEASE)
+        return ACCEPTED
+
+    with pytest.raises((LostLeaseError, TryLaterError)):
+        dispatch.send(house.order(carrier(taken_over)), clock=house.clock)
+    assert house.counts() == ({"pending": 4} if carrier is Repeatable else {"unknown": 4})
+
+
+def test_a_claim_needs_the_lease(house: House) -> None:
+    mailing = frozen(house, Messages())
+    held = take(house, mailing)
+    take(house, mailing, ELSEWHERE, NOON + LEASE)
+    with pytest.raises(LostLeaseError), writing(house.engine) as connection:
+        lease.renew(connection, held, NOON)
+
+
+def test_a_long_chunk_keeps_its_lease(house: House) -> None:
+    house.enrol(range(1, 51))
+
+    def slowly(reader: int) -> Receipt:
+        house.clock.forward(minutes=2)
+        with reading(house.engine) as connection:
+            until = connection.execute(select(sender.c.lease_until, chunk.c.lease_until)).one()
+        assert min(until) > house.clock.now
+        return ACCEPTED
+
+    dispatch.send(house.order(Messages(slowly)), clock=house.clock, sleep=house.clock.sleep)
+    assert house.counts() == {"accepted": 50}
+
+
+def test_a_lost_lease_shows_when_it_is_to_be_renewed(house: House) -> None:
+    house.enrol(range(1, 51))
+
+    def slowly(reader: int) -> Receipt:
+        house.clock.forward(minutes=2)
+        if reader == 3:
+            with writing(house.engine) as connection:
+                connection.execute(sender.delete())
+        return ACCEPTED
+
+    with pytest.raises(LostLeaseError):
+        dispatch.send(house.order(Messages(slowly)), clock=house.clock, sleep=house.clock.sleep)
+
+
+def test_a_chunk_that_could_not_be_settled_leaves_its_sender_known(house: House) -> None:
+    house.enrol(range(1, 11))
+
+    def full_disk(reader: int) -> Receipt:
+        if reader == 4:
+            _forbid(house, "settle", "UPDATE OF state ON chunk WHEN OLD.state = 'sending'")
+            return UNKNOWN
+        return ACCEPTED
+
+    with pytest.raises(Exception, match="no more"):
+        _send_with_trigger(house, full_disk)
+    with writing(house.engine) as connection:
+        connection.exec_driver_sql("DROP TRIGGER settle")
+        connection.exec_driver_sql("DROP TRIGGER note")
+    carrier = Messages()
+    dispatch.send(house.order(carrier), clock=house.clock)
+    assert carrier.readers == [5, 6, 7, 8, 9, 10]
+    assert house.counts() == {"accepted": 9, "unknown": 1}
+
+
+def _send_with_trigger(house: House, answer) -> None:  # type: ignore[no-untyped-def]
+    _forbid(house, "note", "INSERT ON exception WHEN NEW.kind = 'unknown'")
+    dispatch.send(house.order(Messages(answer)), clock=house.clock)
+
+
+def _forbid(house: House, name: str, event: str) -> None:
+    with writing(house.engine) as connection:
+        connection.exec_driver_sql(f"CREATE TRIGGER {name} BEFORE {event} BEGIN SELECT RAISE(ABORT, 'no more'); END")
+
+
+def test_the_flight_log_says_in_one_line_when_the_database_is_locked(house: House) -> None:
+    mailing = frozen(house, Messages())
+    claim = Claim(mailing, 0, 0, 50, 0, "token", "key", (Letter(0, 1, "", "", frozenset()),))
+    other = sqlite3.connect(house.root / "newsletter.db", isolation_level=None)
+    with flight_log(house.engine) as flights:
+        flights._connection.connection.driver_connection.execute("PRAGMA busy_timeout=10")  # type: ignore[union-attr]
+        flights._connection.rollback()
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TryLaterError, match="another program is writing"):
+            flights.take_off(claim, 0, claim.letters[0])
+        other.execute("COMMIT")
+        with pytest.raises(LostLeaseError):
+            flights.take_off(claim, 0, claim.letters[0])
+        flights._connection.exec_driver_sql("CREATE TEMP TRIGGER t BEFORE UPDATE ON chunk BEGIN SELECT nothing; END")
+        flights._connection.commit()
+        with pytest.raises(Exception, match="nothing") as raised:
+            flights.take_off(claim, 0, claim.letters[0])
+        assert not isinstance(raised.value, NewsletterError)
+    other.close()
+    with reading(house.engine) as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # the log's own connection is gone
+
+
+def test_a_chunk_is_sending_exactly_with_token_owner_and_lease(house: House) -> None:
+    mailing = frozen(house, Messages())
+    for values in ({"state": "sending"}, {"token": "t"}, {"lease_until": NOON}, {"owner": "o"}, {"flight": 1}):
+        with pytest.raises(Exception, match="chunk_sending_has_token_and_lease"), writing(house.engine) as connection:
+            connection.execute(update(chunk).where(chunk.c.mailing == mailing).values(**values))
+    with pytest.raises(Exception, match="UNIQUE"), writing(house.engine) as connection:
+        row = {"mailing": mailing, "seq": 99, "first": 0, "n": 1, "idem_key": "2016-04-22-weekly/0"}
+        connection.execute(insert(chunk).values(row))
+
+
+def test_the_second_signal_is_not_waited_for_and_the_old_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), stop_on_signals() as stop:
+        assert not stop()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop()
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_in_another_thread_signals_are_left_alone(house: House) -> None:
+    house.enrol(range(1, 3))
+    carrier = Messages()
+    thread = threading.Thread(target=lambda: dispatch.send(house.order(carrier), clock=house.clock))
+    thread.start()
+    thread.join()
+    assert carrier.readers == [1, 2]
+
+
+def test_a_stop_ends_a_wait(house: House) -> None:
+    house.enrol(range(1, 3))
+    house.clock.sleep = lambda seconds: os.kill(os.getpid(), signal.SIGINT)  # type: ignore[method-assign]
+    put_off = Messages(lambda _: Receipt(dispatch.Outcome.DEFERRED, "later", retry_after=100))
+    with pytest.raises(StoppedError, match="stopped as asked"):
+        dispatch.send(house.order(put_off), clock=house.clock, sleep=house.clock.sleep)
+    assert house.counts() == {"pending": 2}
