@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from newsletter.checks.finding import check
 from newsletter.checks.proof import Proof, Spot
 
+_SAID = re.compile(r"\S")  # an alt that says something
 _HEADING = re.compile(r"h[1-6]")
 
 
@@ -31,7 +32,7 @@ def heading_order(proof: Proof) -> Iterator[Spot]:
 def heading_empty(proof: Proof) -> Iterator[Spot]:
     """A heading without words is announced as a heading and then silence."""
     for tag in proof.page.find_all(_HEADING):
-        if not tag.get_text(strip=True) and not tag.select("img[alt]:not([alt=''])"):
+        if not tag.get_text(strip=True) and not tag.find("img", alt=_SAID):
             yield proof.spot(f"a heading ({tag.name}) has no words")
 
 
@@ -55,8 +56,8 @@ def image_alt(proof: Proof) -> Iterator[Spot]:
 @check("link-empty", "warn")
 def link_empty(proof: Proof) -> Iterator[Spot]:
     """A link without words or a described picture cannot be heard, nor seen with pictures off."""
-    for link in proof.page.select("a[href]"):
-        if not link.get_text(strip=True) and not link.select("img[alt]:not([alt=''])"):
+    for link in proof.page_links:
+        if not link.get_text(strip=True) and not link.find("img", alt=_SAID):
             yield proof.spot(f"the link to {link['href']} has no words")
 
 

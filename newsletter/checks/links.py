@@ -169,8 +169,9 @@ def link_session(proof: Proof) -> Iterator[Spot]:
 @check("link-anchor", "block")
 def link_anchor(proof: Proof) -> Iterator[Spot]:
     """A link to a place in the mail (#burundi) leads nowhere, because no place has that name."""
-    anchors = [a["href"][1:] for a in proof.page.select('a[href^="#"]') if len(a["href"]) > 1]
-    places = {str(tag.get("id") or tag.get("name")) for tag in proof.page.select("[id], a[name]")}
+    anchors = [href[1:] for a in proof.page_links if (href := str(a["href"])).startswith("#") and len(href) > 1]
+    places = {str(tag["id"]) for tag in proof.page.find_all(id=True)}
+    places |= {str(tag["name"]) for tag in proof.page.find_all("a", attrs={"name": True})}
     known = sorted(place for place in places if place)
     for anchor in dict.fromkeys(anchors):
         if anchor not in known:

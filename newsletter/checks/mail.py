@@ -168,13 +168,18 @@ def _letters(text: str) -> str:
 @check("unsubscribe-hidden", "block")
 def unsubscribe_hidden(proof: Proof) -> Iterator[Spot]:
     """Every copy must show how to leave, in both parts, in letters of 11 pixels or more. The law asks for it."""
-    links = [link for link in proof.page.select(f'a[href*="{UNSUBSCRIBE}"]') if not _hidden(link) and _words(link)]
+    links = [link for link in _shown(proof, UNSUBSCRIBE) if _words(link)]
     if not links:
         yield proof.spot("the html shows no link to leave the list; the theme must set one")
     elif all(_size(link) < 11 for link in links):
         yield proof.spot(f"the link to leave is set in {_size(links[0]):g} pixels; 11 are the least")
     if UNSUBSCRIBE not in proof.text:
         yield proof.spot("the text part does not say how to leave the list; the theme must")
+
+
+def _shown(proof: Proof, token: str) -> list[Tag]:
+    """Return the links that lead to a reader's own page and can be seen."""
+    return [link for link in proof.page_links if token in str(link["href"]) and not _hidden(link)]
 
 
 def _size(tag: Tag) -> float:
@@ -189,7 +194,7 @@ def _size(tag: Tag) -> float:
 @check("preferences-missing", "warn")
 def preferences_missing(proof: Proof) -> Iterator[Spot]:
     """Readers who get too much need a way to follow fewer countries; without it they leave."""
-    shown = [link for link in proof.page.select(f'a[href*="{PREFERENCES}"]') if not _hidden(link)]
+    shown = _shown(proof, PREFERENCES)
     if not shown or PREFERENCES not in proof.text:
         yield proof.spot(
             f"the {'text part' if shown else 'html'} has no link to what a reader follows; the theme must set one"
@@ -199,7 +204,7 @@ def preferences_missing(proof: Proof) -> Iterator[Spot]:
 @check("text-links", "block")
 def text_links(proof: Proof) -> Iterator[Spot]:
     """The text part must lead wherever the html leads; some readers see only that."""
-    for href in dict.fromkeys(str(link["href"]) for link in proof.page.select("a[href]")):
+    for href in dict.fromkeys(str(link["href"]) for link in proof.page_links):
         if not href.startswith("#") and href.removeprefix("mailto:") not in proof.text:
             mine = next((link for link in proof.links if link.href == href), None)
             message = f"the text part lacks the link to {href}"
@@ -235,13 +240,17 @@ def foreign_resource(proof: Proof) -> Iterator[Spot]:
     """The mail may load pictures and nothing else: no fonts, style sheets, scripts, forms or frames from anywhere."""
     for tag in proof.page.find_all(_FORBIDDEN):
         yield proof.spot(f"the mail holds <{tag.name}>, which mail programs refuse; the theme must do without")
-    for tag in proof.page.select("link[href], [background], [poster], [srcset]"):
+    for tag in proof.page.find_all(_loads):
         value = next(str(tag[name]) for name in ("href", "background", "poster", "srcset") if tag.has_attr(name))
         yield proof.spot(f"the mail loads {value} by <{tag.name}>; only pictures (<img src>) may be loaded")
     styles = [style.get_text() for style in proof.page.find_all("style")]
-    styles += [_style(tag) for tag in proof.page.select("[style]")]
+    styles += [_style(tag) for tag in proof.page.find_all(style=True)]
     for match in filter(None, map(_STYLE_FETCH.search, styles)):
         yield proof.spot(f"a style loads something from elsewhere ('{match[0]}'); the theme must do without")
+
+
+def _loads(tag: Tag) -> bool:
+    return (tag.name == "link" and tag.has_attr("href")) or any(map(tag.has_attr, ("background", "poster", "srcset")))
 
 
 @check("hidden-text", "block")
@@ -259,7 +268,7 @@ def hidden_text(proof: Proof) -> Iterator[Spot]:
 def online_missing(proof: Proof) -> Iterator[Spot]:
     """A mail that a program shows badly needs a link to the same issue online, the same for every reader."""
     url = proof.project.settings.online_url(proof.file.slug)
-    if not any(link["href"] == url and not _hidden(link) for link in proof.page.select("a[href]")):
+    if not any(link["href"] == url and not _hidden(link) for link in proof.page_links):
         yield proof.spot(f"the html has no link to the issue online ({url}); the theme must set one")
 
 

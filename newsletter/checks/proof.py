@@ -21,7 +21,7 @@ from newsletter.issue.passages import Passage, passages
 from newsletter.source import Location
 
 if TYPE_CHECKING:
-    from bs4 import BeautifulSoup
+    from bs4 import BeautifulSoup, Tag
 
 FILLER = "\ue000"  # stands where a link's marks and target stood; neither a letter, nor a space, nor punctuation
 
@@ -204,6 +204,11 @@ class Proof:
         from bs4 import BeautifulSoup  # noqa: PLC0415 - its import takes longer than most checks together
 
         return BeautifulSoup(self.html, "lxml")
+
+    @cached_property
+    def page_links(self) -> list[Tag]:
+        """Every link of the html. No CSS selectors here: compiling them takes longer than all checks together."""
+        return list(self.page.find_all("a", href=True))
 
     @cached_property
     def _lines(self) -> list[str]:

@@ -75,7 +75,7 @@ def import_file(
     tally.remark_all((sheet.header.line, "", "info", text) for text in columns.notes)
     sound = tally.sift(columns.parse(row) for row in sheet.rows)
     candidates = [(line, _candidate(book, person, f"{note}{line})")) for line, person in sound]
-    write = not dry_run
+    write = not dry_run and (skip_errors or not tally.counts["refused"])
     with (writing if write else reading)(book.engine) as connection:
         for batch in lookup.chunks(candidates):
             known = lookup.known(connection, [one.address_hash for _, one in batch])

@@ -163,10 +163,10 @@ def test_a_claim_needs_the_lease(house: House) -> None:
 def test_a_long_chunk_keeps_its_lease(house: House) -> None:
     house.enrol(range(1, 51))
 
-    def slowly(reader: int) -> Receipt:
+    def slowly(_: int) -> Receipt:
         house.clock.forward(minutes=2)
         with reading(house.engine) as connection:
-            until = connection.execute(select(sender.c.lease_until, chunk.c.lease_until)).one()
+            until = [connection.execute(select(table.c.lease_until)).scalar_one() for table in (sender, chunk)]
         assert min(until) > house.clock.now
         return ACCEPTED
 
@@ -231,9 +231,9 @@ def test_the_flight_log_says_in_one_line_when_the_database_is_locked(house: Hous
         other.execute("COMMIT")
         with pytest.raises(LostLeaseError):
             flights.take_off(claim, 0, claim.letters[0])
-        flights._connection.exec_driver_sql("CREATE TEMP TRIGGER t BEFORE UPDATE ON chunk BEGIN SELECT nothing; END")
+        flights._connection.exec_driver_sql("CREATE TEMP TABLE chunk (x)")
         flights._connection.commit()
-        with pytest.raises(Exception, match="nothing") as raised:
+        with pytest.raises(Exception, match="no such column") as raised:
             flights.take_off(claim, 0, claim.letters[0])
         assert not isinstance(raised.value, NewsletterError)
     other.close()
@@ -246,18 +246,19 @@ def test_a_chunk_is_sending_exactly_with_token_owner_and_lease(house: House) -> 
     for values in ({"state": "sending"}, {"token": "t"}, {"lease_until": NOON}, {"owner": "o"}, {"flight": 1}):
         with pytest.raises(Exception, match="chunk_sending_has_token_and_lease"), writing(house.engine) as connection:
             connection.execute(update(chunk).where(chunk.c.mailing == mailing).values(**values))
+    row = {"mailing": mailing, "seq": 99, "first": 0, "n": 1, "idem_key": "2016-04-22-weekly/0"}
     with pytest.raises(Exception, match="UNIQUE"), writing(house.engine) as connection:
-        row = {"mailing": mailing, "seq": 99, "first": 0, "n": 1, "idem_key": "2016-04-22-weekly/0"}
         connection.execute(insert(chunk).values(row))
 
 
 def test_the_second_signal_is_not_waited_for_and_the_old_handlers_come_back() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), stop_on_signals() as stop:
+    with stop_on_signals() as stop:
         assert not stop()
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop()
-        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -272,7 +273,7 @@ def test_in_another_thread_signals_are_left_alone(house: House) -> None:
 
 def test_a_stop_ends_a_wait(house: House) -> None:
     house.enrol(range(1, 3))
-    house.clock.sleep = lambda seconds: os.kill(os.getpid(), signal.SIGINT)  # type: ignore[method-assign]
+    house.clock.sleep = lambda _: os.kill(os.getpid(), signal.SIGINT)  # type: ignore[method-assign]
     put_off = Messages(lambda _: Receipt(dispatch.Outcome.DEFERRED, "later", retry_after=100))
     with pytest.raises(StoppedError, match="stopped as asked"):
         dispatch.send(house.order(put_off), clock=house.clock, sleep=house.clock.sleep)
