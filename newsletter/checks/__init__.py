@@ -6,7 +6,7 @@ A new check is one function and one line here. `block` refuses a send, `warn` ca
 
 from __future__ import annotations
 
-from newsletter.checks import access, content, dates, links, mail, punctuation, settings, writing
+from newsletter.checks import access, content, dates, inbox, links, mail, punctuation, settings, writing
 from newsletter.checks.accept import accept, softened
 from newsletter.checks.finding import Check, Finding, Level
 from newsletter.checks.proof import Proof
@@ -78,12 +78,12 @@ CHECKS: tuple[Check, ...] = (
     mail.mail_clipped,
     mail.styles_large,
     mail.styles_nested,
-    mail.subject_too_long,
-    mail.subject_long,
-    mail.subject_reply,
-    mail.subject_shouting,
-    mail.preheader_missing,
-    mail.preheader_repeats,
+    inbox.subject_too_long,
+    inbox.subject_long,
+    inbox.subject_reply,
+    inbox.subject_shouting,
+    inbox.preheader_missing,
+    inbox.preheader_repeats,
     mail.unsubscribe_hidden,
     mail.preferences_missing,
     mail.text_links,

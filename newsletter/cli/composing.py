@@ -130,7 +130,7 @@ def archive() -> None:
 
 @archive.command("build")
 @click.option(
-    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Where to; by default public/."
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Where to; by default public/archive/."
 )
 def archive_build(out: Path | None) -> None:
     """Build the archive: an index by year, a page per issue and per country, an Atom feed.

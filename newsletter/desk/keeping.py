@@ -10,6 +10,6 @@ from newsletter.issue import folder
 
 
 def build_archive(desk: Desk, out: Path | None) -> site.Report:
-    """Build the archive, by default in the project's folder public/."""
+    """Build the archive, by default in the project's folder public/archive/, since mails link to {url}/archive/."""
     files = folder.load_all(desk.project, desk.countries)
-    return site.build(desk.project, desk.countries, files, out or desk.project.root / "public")
+    return site.build(desk.project, desk.countries, files, out or desk.project.root / "public" / "archive")

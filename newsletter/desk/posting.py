@@ -18,6 +18,7 @@ from newsletter.mailing.dispatch import Order, Plan, Summary, Told
 from newsletter.mailing.ledger import MailingStatus, UnknownReader
 from newsletter.providers.base import Provider
 from newsletter.providers.registry import open_provider
+from newsletter.subscribers.book import Book
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def open_posting(desk: Desk, reference: str | None, list_name: str | None) -> It
     provider = _provider(desk)
     engine = open_database(desk.project.settings.database, desk.project.root)
     try:
+        Book(engine, clock, desk.project.secret())  # refuses another project's secret before anything is sent
         yield Posting(checked, Order(engine, desk.project, checked.edition, chosen, provider))
     finally:
         provider.close()

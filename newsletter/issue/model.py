@@ -126,7 +126,7 @@ class Subject(Frozen):
     style: Literal["bullets", "paragraphs", "headlines"] = "bullets"
     sort: Line | None = None
     countries: tuple[Annotated[Line, AfterValidator(_country_name)], ...] = ()
-    updates: tuple[Update, ...]
+    updates: tuple[Update, ...] = Field(json_schema_extra={"minItems": 1})
 
     @model_validator(mode="before")
     @classmethod
@@ -173,6 +173,9 @@ class Publication(Frozen):
     summary: Prose | None = None
 
 
+_ITEMS = ("text", "event", "publication")
+
+
 class Item(Frozen):
     """An entry of a section: text like an update's, or an event, or a publication; exactly one of the three."""
 
@@ -183,11 +186,13 @@ class Item(Frozen):
     event: Event | None = None
     publication: Publication | None = None
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in _ITEMS]})
+
     _bare = model_validator(mode="before")(_text_as_mapping)
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Item:
-        given = [name for name in ("text", "event", "publication") if getattr(self, name) is not None]
+        given = [name for name in _ITEMS if getattr(self, name) is not None]
         if len(given) != 1:
             raise refused("an item is either a text, or an event, or a publication")
         article = "an" if given == ["event"] else "a"
@@ -214,7 +219,7 @@ class Issue(Frozen):
     subject: Line | None = None
     preheader: Annotated[Line, Field(max_length=150)] | None = None
     language: Language | None = None
-    translations: dict[Language, Slug] = Field(default_factory=dict)
+    translations: dict[Language, Slug] = Field(default_factory=dict, json_schema_extra={"additionalProperties": False})
     authors: tuple[Author, ...] = ()
     topics: tuple[Line, ...] = ()
     legacy_urls: tuple[Url, ...] = ()

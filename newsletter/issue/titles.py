@@ -17,7 +17,7 @@ PREHEADER = 150  # characters; inboxes show between 40 and 140 of them
 _SPECIAL_SPACES = re.compile("[\u00a0\u2009\u202f]")  # CLDR sets them around dashes; not every mail font has them
 _OPENING = re.compile(r"[,;:–—|/(\[#№-]")
 _CLOSING = re.compile(r"^[)\].]+")
-_SENTENCE_END = re.compile(r"(?P<last>\S*?)(?P<mark>[.!?…؟]+[\"'”’»)\]]*)(?=\s+[^\sa-z])|[。！？]")
+_SENTENCE_END = re.compile(r"(?P<last>\S*?)(?P<mark>[.!?…؟]++[\"'”’»)\]]*)(?=\s+[^\sa-z])|[。！？]")
 _ABBREVIATIONS = frozenset({"mr", "mrs", "ms", "dr", "st", "no", "prof", "gen", "col", "sen", "rep", "amb", "vs", "cf"})
 _PATTERN = "{name}: {period}"  # where nothing is left of the newsletter's own
 _COMMAS = {"ar": "، ", "fa": "، ", "ur": "، "}
@@ -128,7 +128,7 @@ def _without_number(pattern: str) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    line = next((line for line in text.splitlines() if line.strip()), "")
+    line = next((line for line in text.splitlines() if line.strip()), "")[: 4 * PREHEADER]  # no more is ever shown
     for end in _SENTENCE_END.finditer(line):
         if not (end["mark"] == "." and _is_abbreviation(end["last"])):
             return line[: end.end()]

@@ -102,7 +102,7 @@ def test_the_schema_is_json(run: Run) -> None:
 def test_the_archive_is_built_and_a_second_time_nothing_changes(run: Run, project_folder: Path) -> None:
     assert run("archive", "build").exit_code == 0
     pages = {path: path.stat().st_mtime_ns for path in (project_folder / "public").rglob("*") if path.is_file()}
-    assert (project_folder / "public" / "countries" / "syria.html") in pages
+    assert (project_folder / "public" / "archive" / "countries" / "syria.html") in pages
     assert run("archive", "build").exit_code == 0
     assert pages == {path: path.stat().st_mtime_ns for path in (project_folder / "public").rglob("*") if path.is_file()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email
+import email.header
 import email.policy
 import email.utils
 import itertools
@@ -255,7 +256,10 @@ def test_a_name_beyond_ascii_is_encoded_by_lines_that_fit(name: str) -> None:
     data = compiler().compose(1, "a@example.org", name).data
     to = data.partition(b"\r\nMessage-ID")[0].split(b"\r\n")
     assert max(map(len, to)) <= 76
-    assert parse(data)["To"].addresses[0].display_name == name.strip()
+    assert parse(data)["To"].addresses[0].addr_spec == "a@example.org"
+    # Between the encoded words of a name `email` of 3.11 puts a space, against RFC 2047, 6.2; its older reader does not.
+    written = b"".join(to).removeprefix(b"To: ").rpartition(b" <")[0].decode("ascii")
+    assert str(email.header.make_header(email.header.decode_header(written))) == name.strip()
 
 
 @pytest.mark.parametrize("subject", ["Plain", "Ünïcode — dash", "Syrie : l’école " * 20, "=?utf-8?b?AAAA?=", "y" * 950])
@@ -358,7 +362,7 @@ def test_a_merge_holds_tokens_that_every_recipient_has_values_for() -> None:
     assert used == set(recipient.values) == {NAME, PREFERENCES, UNSUBSCRIBE, message.MESSAGE, message.UNSUBSCRIBE_TOKEN}
     assert not any(re.search("[\r\n]", value) for _, value in merge.headers)
     # Put together on the carrier's side, the headers are those of a message composed here.
-    filled = {name: value for name, value in merge.headers}
+    filled = dict(merge.headers)
     for token, value in recipient.values.items():
         filled = {name: header.replace(token, value) for name, header in filled.items()}
     composed = parse(made.compose(5, "a@example.org", "").data)
