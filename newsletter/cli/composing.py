@@ -16,7 +16,7 @@ ISSUE = click.argument("issue", required=False)
 @click.command(cls=Command)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
 def init(folder: Path) -> None:
-    """Make a new project folder, with settings and a first issue to edit.
+    """Make a new project folder with a first issue.
 
     Nothing that is already in DIR is overwritten.
     """
@@ -87,9 +87,10 @@ def check(issue: str | None, style: str, accept: str | None, by: str | None) -> 
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Where to; by default build/."
 )
 def build(issue: str | None, out: Path | None) -> None:
-    """Make the mail: email.html, email.txt and message.eml, a sample reader's copy.
+    """Make the mail: HTML, text and a sample reader's copy.
 
-    They are written to DIR/<issue>/, and a line says how large each is and how long it took.
+    They are written to DIR/<issue>/ as email.html, email.txt and message.eml, and a line says how large each is and how
+    long it took.
     """
     from newsletter.desk import issue as desk  # noqa: PLC0415
     from newsletter.desk.project import open_desk  # noqa: PLC0415
@@ -130,7 +131,11 @@ def archive() -> None:
 
 @archive.command("build")
 @click.option(
-    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Where to; by default public/archive/."
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where to; by default public/archive/.",
 )
 def archive_build(out: Path | None) -> None:
     """Build the archive: an index by year, a page per issue and per country, an Atom feed.
@@ -149,8 +154,9 @@ def archive_build(out: Path | None) -> None:
     "--format", "style", type=click.Choice(["text", "json"]), default="text", help="How the answer is written."
 )
 def countries(name: tuple[str, ...], style: str) -> None:
-    """Say what a country's name means: its heading, label, region and aliases.
+    """Say what a country's name means.
 
+    Its heading and label, its region, what else it is called, and its names in six languages.
     Without a NAME, list every country, part of a country, declared subject and region. Exit code 1 for an unknown name.
     """
     from newsletter.desk import places  # noqa: PLC0415

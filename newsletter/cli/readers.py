@@ -66,11 +66,11 @@ def add(
 @DRY_RUN
 @FORMAT
 def import_(file: Path, list_name: str | None, consent: str, dry_run: bool, style: str) -> None:
-    """Take readers in from a CSV file, with a report on every line that needs one.
+    """Take readers in from a CSV file.
 
     The first line names the columns: email, and optionally name, language and follows (names or codes, separated by
-    ';'). One line that cannot be right, and nothing of the file is written. Somebody who left never comes back by
-    import.
+    ';'). Every line with something to say about it is reported. One line that cannot be right, and nothing of the file
+    is written. Somebody who left never comes back by import.
     """
     from newsletter.desk import readers  # noqa: PLC0415
 
@@ -97,7 +97,10 @@ def import_(file: Path, list_name: str | None, consent: str, dry_run: bool, styl
     help="Where to; by default the terminal.",
 )
 def export(list_name: str | None, status: str | None, out: Path | None) -> None:
-    """Write readers as CSV, in a form that no spreadsheet can be attacked with."""
+    """Write readers as CSV that is safe in a spreadsheet.
+
+    Cells that a spreadsheet would take for a formula begin with an apostrophe; an import takes it away again.
+    """
     from newsletter.desk import readers  # noqa: PLC0415
 
     with readers.open_readers(project_folder()) as room:

@@ -41,11 +41,12 @@ def test(issue: str, address: str, list_name: str | None) -> None:
 @click.option("--dry-run", is_flag=True, help="Show the plan and send nothing.")
 @click.option("--yes", is_flag=True, help="Send without asking; for scripts.")
 def send(issue: str | None, list_name: str | None, dry_run: bool, yes: bool) -> None:
-    """Send an issue to a list: the plan first, then a question, then the mail.
+    """Send an issue to a list.
 
-    It refuses while a check blocks (exit code 1). Stopped by whatever, run it again: it goes on where it stopped, and
-    nobody gets a second copy. When it cannot know whether a copy left, it holds that one and says so. Exit code 75:
-    somebody else is sending, or the carrier asks for patience; try later.
+    The plan comes first, then a question, then the mail. It refuses while a check blocks (exit code 1). Stopped by
+    whatever, run it again: it goes on where it stopped, and nobody gets a second copy. When it cannot know whether a
+    copy left, it holds that one and says so. Exit code 75: somebody else is sending, or the carrier asks for patience;
+    try later.
     """
     from newsletter.desk import posting  # noqa: PLC0415
     from newsletter.desk.project import open_desk  # noqa: PLC0415
@@ -136,8 +137,9 @@ def say_unknown(readers: tuple[UnknownReader, ...]) -> None:
 @click.argument("mailing", required=False)
 @FORMAT
 def status(mailing: str | None, style: str) -> None:
-    """Show how mailings stand, newest first; with a MAILING's name, also whom nobody can answer for.
+    """Show how mailings stand, newest first.
 
+    With the name of a MAILING, also the readers whose copy may or may not have left.
     For every mailing, readers = accepted + rejected + left + unknown + pending.
     """
     from newsletter.desk import posting  # noqa: PLC0415
