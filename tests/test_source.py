@@ -300,6 +300,11 @@ def test_faults_of_reading_and_of_the_model_come_together_without_repeating_each
     assert [line for line, _ in found] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("line", ["a: b\n", "- &a b\n", "\ta\n", "\x01\n"])
+def test_a_file_full_of_faults_is_not_read_to_its_end(line: str) -> None:
+    assert 99 <= len(faults(line * 5000)) <= 101
+
+
 def test_a_file_with_more_faults_than_anybody_mends_is_cut_short() -> None:
     assert len(refused("title: a\n" + "".join(f"k{n}: x\n" for n in range(5000)))) == 100
 

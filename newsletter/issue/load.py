@@ -66,7 +66,7 @@ def _make(path: Path, read: source.Source, countries: Countries) -> IssueFile:
     faults = list(_slug_faults(path, read))
     issue = None
     try:
-        issue = source.validate(_model(read), read, {"countries": countries})
+        issue = source.validate(model_of(read), read, {"countries": countries})
     except FaultsError as error:
         faults.extend(error.faults)
     published = issue and (issue.published or (issue.period.end if issue.period else None) or dated(path.stem))
@@ -88,8 +88,8 @@ def _slug_faults(path: Path, read: source.Source) -> list[Fault]:
     return [Fault(read.file, 1, message)]
 
 
-def _model(read: source.Source) -> type[Issue]:
-    """Pick the class of an issue by its `kind`. Raises FaultsError when there is none for it."""
+def model_of(read: source.Source) -> type[Issue]:
+    """Pick the class of an issue by its `kind`. Raises FaultsError when this version has none for it."""
     tree: Any = read.tree
     kind = tree.get("kind", "weekly") if isinstance(tree, dict) else "weekly"
     if isinstance(kind, str) and kind in KINDS:

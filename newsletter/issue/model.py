@@ -10,9 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from newsletter.issue.folding import fold
 from newsletter.issue.values import Body, Day, Moment, Number, Prose, Slug, Url, Zone
 from newsletter.languages import Language
-from newsletter.source import Line, refused
-
-_MOST_FAULTS = 100  # wrong names are looked up for likeness, which takes time
+from newsletter.source import MOST_FAULTS, Line, refused
 
 
 def _country_name(value: str, info: ValidationInfo) -> str:
@@ -44,7 +42,7 @@ def _subject_names(value: Any, info: ValidationInfo) -> Any:
             problem = f"'{name}' is the same as '{same}' in line {line}; put all updates under one of them"
         if problem:
             faults.append((("updates", name), problem))
-        if len(faults) == _MOST_FAULTS:
+        if len(faults) == MOST_FAULTS:
             break
     context["faults"].extend(faults)
     return value

@@ -8,7 +8,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,9 @@ import yaml
 from newsletter import source
 from newsletter.errors import FaultsError, NewsletterError
 from newsletter.issue import splice
-from newsletter.issue.model import KINDS, Issue
-from newsletter.issue.trees import Tree, tree
+from newsletter.issue.load import model_of
+from newsletter.issue.model import Issue
+from newsletter.issue.trees import tree
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
@@ -33,15 +34,15 @@ def save(path: Path, issue: Issue) -> None:
     Raises FaultsError when the file that is there cannot be read, for its text would be lost, and NewsletterError
     when it cannot be written.
     """
-    data = path.read_bytes() if path.exists() else b""
-    write(path, (_updated(source.parse(source.display(path), data), issue) if data.strip() else dump(issue)).encode())
+    text = _updated(source.read(path), issue) if path.exists() else dump(issue)
+    write(path, text.encode())
 
 
 def dump(issue: Issue) -> str:
     """Return an issue as YAML text."""
     wanted = tree(issue)
     text = _written(_node(wanted))
-    return text if _reads_as(text, wanted) else _written(_node(wanted, safest=True))
+    return text if _says(text, issue) else _written(_node(wanted, safest=True))
 
 
 def write(path: Path, data: bytes) -> None:
@@ -69,26 +70,30 @@ def write(path: Path, data: bytes) -> None:
 
 
 def _updated(old: source.Source, issue: Issue) -> str:
-    """Return the text of a file changed to say an issue; the first of three ways whose text reads back the same."""
-    wanted = tree(issue)
-    kind = old.tree.get("kind", "weekly") if isinstance(old.tree, Mapping) else "weekly"
-    was = tree(source.validate(KINDS.get(kind, type(issue)), old))
+    """Return the text of a file changed to say an issue: the first of several ways that reads back the same."""
     before = old.data.decode().removeprefix("\ufeff").replace("\r\n", "\n")
-    merged = _written(_merge(_yaml().load(before), was, wanted))
-    for text in (splice.keep(before, merged, was, wanted), merged):
-        if text is not None and _reads_as_issue(text, issue):
+    for text in _ways(before, old, issue):
+        if text is not None and _says(text, issue):
             return text.replace("\n", "\r\n") if b"\r\n" in old.data else text
     return dump(issue)
 
 
-def _reads_as(text: str, wanted: Tree) -> bool:
-    try:
-        return bool(source.parse("", text.encode()).tree == wanted)
-    except FaultsError:
-        return False
+def _ways(before: str, old: source.Source, issue: Issue) -> Iterator[str | None]:
+    """Yield texts from the one that changes least; None for a way that is not open."""
+    wanted, was = tree(issue), tree(source.validate(model_of(old), old))
+    if old.tree is None:  # nothing but comments
+        yield before.lstrip() + dump(issue)
+        return
+    if "kind" not in old.tree and wanted["kind"] == was["kind"]:
+        del was["kind"], wanted["kind"]  # what went without saying still does
+    merged = _written(_merge(_yaml().load(before), was, wanted))
+    # The fewer levels are kept apart, the less it matters that the file may be indented in another way than ours.
+    for depth in (splice.DEEPEST, 3, 2, 1):
+        yield splice.keep(before, merged, was, wanted, depth)
+    yield merged
 
 
-def _reads_as_issue(text: str, issue: Issue) -> bool:
+def _says(text: str, issue: Issue) -> bool:
     try:
         return source.validate(type(issue), source.parse("", text.encode())) == issue
     except FaultsError:
@@ -128,7 +133,7 @@ def _node(value: Any, *, safest: bool = False, key: str = "") -> Any:
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString as Quoted  # noqa: PLC0415 - as above
 
     if isinstance(value, Mapping):
-        made = CommentedMap((name, _node(inner, safest=safest, key=name)) for name, inner in value.items())
+        made = CommentedMap((_scalar(name), _node(inner, safest=safest, key=name)) for name, inner in value.items())
         if key in _ON_ONE_LINE:
             made.fa.set_flow_style()
         return made
@@ -141,7 +146,7 @@ def _scalar(value: str) -> Any:
     """Dress one text: below a `|` when it has lines, in quotes where another reader would take it for no text."""
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString  # noqa: PLC0415 - as above
 
-    if re.search(r"^ *\t|[ \t]$|^\n", value, re.MULTILINE):
+    if re.search(r"^ *\t|[ \t]$|\A\n", value, re.MULTILINE):
         return DoubleQuotedScalarString(value)
     if "\n" in value:
         return LiteralScalarString(value + "\n")
@@ -184,7 +189,7 @@ def _merge_keys(node: Any, was: Mapping[str, Any], wanted: Mapping[str, Any]) ->
         elif name in node:  # a null, or a default written out
             node[name] = _node(value, key=name)
         else:
-            node.insert(place, name, _node(value, key=name))
+            node.insert(place, _scalar(name), _node(value, key=name))
         place = list(node).index(name) + 1
     return node
 

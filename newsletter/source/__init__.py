@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from newsletter.source.events import MAX_DEPTH, Location, Plain
+from newsletter.source.events import MAX_DEPTH, MOST_FAULTS, Location, Plain
 from newsletter.source.files import MAX_BYTES, Source, display, parse, read
 from newsletter.source.models import known_keys, unknown_key, validate
 from newsletter.source.texts import Line, as_text, refused
@@ -10,6 +10,7 @@ from newsletter.source.texts import Line, as_text, refused
 __all__ = [
     "MAX_BYTES",
     "MAX_DEPTH",
+    "MOST_FAULTS",
     "Line",
     "Location",
     "Plain",

@@ -19,6 +19,7 @@ from newsletter.source.texts import FORBIDDEN, forbidden
 Location = tuple[str | int, ...]
 
 MAX_DEPTH = 20
+MOST_FAULTS = 100  # of one sort; whoever has more has put the wrong file here, and suggestions take time
 TAB_FAULT = "the line is indented with a tab; use spaces"
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -49,8 +50,8 @@ class Plain(str):
     __slots__ = ()
 
 
-class _TooDeepError(Exception):
-    """Nothing below is read any more: the parser's time grows with the square of the depth."""
+class _EnoughError(Exception):
+    """Nothing more is read: too many faults, or so deep that the parser needs the square of the depth in time."""
 
 
 @dataclass
@@ -77,7 +78,7 @@ class Builder:
                         self._fault(event, "a second document starts here; one file holds one")
                         break
                     tree = self._value(next(events), events, ())
-        except _TooDeepError:
+        except _EnoughError:
             self.broken = True
         except yaml.MarkedYAMLError as error:
             self.broken = True
@@ -95,13 +96,15 @@ class Builder:
 
     def _fault(self, event: Any, message: str) -> None:
         self.faults.append(Fault(self.name, event.start_mark.line + 1, message))
+        if len(self.faults) >= MOST_FAULTS:
+            raise _EnoughError
 
     def _value(self, event: Any, events: Iterator[Any], here: Location) -> Any:
         self.lines.setdefault(here, event.start_mark.line + 1)
         self._refuse_conveniences(event)
         if len(here) > MAX_DEPTH:
             self._fault(event, f"lists and keys are nested deeper than {MAX_DEPTH}")
-            raise _TooDeepError
+            raise _EnoughError
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(events, here)
         if isinstance(event, yaml.SequenceStartEvent):

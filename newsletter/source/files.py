@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from newsletter.errors import Fault, FaultsError, NewsletterError
-from newsletter.source.events import TAB_FAULT, Builder, Location
+from newsletter.source.events import MOST_FAULTS, TAB_FAULT, Builder, Location
 from newsletter.source.texts import FORBIDDEN, forbidden
 
 MAX_BYTES = 1024 * 1024
@@ -84,7 +84,7 @@ def parse(name: str, data: bytes, *, keep_faults: bool = False) -> Source:
     if len(data) > MAX_BYTES:
         raise FaultsError([Fault(name, 1, f"the file is larger than {MAX_BYTES // 1024} KiB; split it")])
     text, faults = _characters(name, _decoded(name, data))
-    builder = Builder(name, faults)
+    builder = Builder(name, faults[:MOST_FAULTS])
     tree = builder.build(text)
     if builder.broken or (builder.faults and not keep_faults):
         raise FaultsError(builder.faults)

@@ -10,12 +10,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from newsletter.errors import Fault, FaultsError
-from newsletter.source.events import Location
+from newsletter.source.events import MOST_FAULTS, Location
 from newsletter.source.files import Source
 
 Model = TypeVar("Model", bound=BaseModel)
-
-_MOST_FAULTS = 100  # whoever has more has put the wrong file here, and suggestions take time
 
 
 def validate(model: type[Model], source: Source, context: Mapping[str, Any] | None = None) -> Model:
@@ -44,7 +42,7 @@ def validate(model: type[Model], source: Source, context: Mapping[str, Any] | No
 
 
 def _faults(model: type[BaseModel], source: Source, error: ValidationError) -> Iterator[Fault]:
-    details = error.errors(include_url=False)[:_MOST_FAULTS]
+    details = error.errors(include_url=False)[:MOST_FAULTS]
     for detail in details:
         location = tuple(part for part in detail["loc"] if part != "[key]")
         if detail["type"] == "missing" and any(_is_misspelt(model, location, other) for other in details):

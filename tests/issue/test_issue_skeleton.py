@@ -68,6 +68,6 @@ def test_each_part_is_explained_and_what_is_commented_out_is_right_too(
 
 
 KEYS = (
-    "preheader:", "number:", "notices:", "- There", "sections:", "- title", "items:", "- Somebody", "- event:", "title:",
-    "host:", "start:", "end:", "timezone:", "place:", "url:", "figures:", "- {", "actions:",
+    "preheader:", "number:", "notices:", "- There", "sections:", "- title", "items:", "- Somebody", "- event:",
+    "title:", "host:", "start:", "end:", "timezone:", "place:", "url:", "figures:", "- {", "actions:",
 )  # fmt: skip

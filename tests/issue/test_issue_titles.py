@@ -88,6 +88,11 @@ def test_a_day_reads_as_people_write_it(language: str, text: str) -> None:
     assert titles.day_text(dt.date(2016, 4, 1), language) == text
 
 
+def test_a_month_reads_as_people_write_it() -> None:
+    assert titles.month_text(dt.date(2016, 4, 1), "en") == "April 2016"
+    assert titles.month_text(dt.date(2016, 4, 1), "fr") == "avril 2016"
+
+
 def event(**changes: Any) -> Event:
     keys = {"title": "x", "start": "2016-04-28 18:00", "end": "2016-04-28 20:00", "timezone": "America/Montreal"}
     return Event.model_validate({key: value for key, value in {**keys, **changes}.items() if value})
