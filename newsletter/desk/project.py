@@ -80,16 +80,14 @@ def new_issue(desk: Desk, day: dt.date | None) -> Path:
     previous = next(
         (file for file in (load(path, desk.countries) for path in paths) if isinstance(file.issue, Weekly)), None
     )
-    slug, text = skeleton.skeleton(desk.project.settings, day or _next_day(previous), previous)
+    slug, text = skeleton.skeleton(
+        desk.project.settings, day or (skeleton.day_after(previous) if previous else today()), previous
+    )
     path = desk.project.issues / f"{slug}.yaml"
     if path.exists():
         raise NewsletterError(f"{display(path)} is there already; choose another day with --date")
     _write_new(path, text)
     return path
-
-
-def _next_day(previous: IssueFile | None) -> dt.date:
-    return previous.published + dt.timedelta(days=7) if previous else today()
 
 
 def watched_files(project: Project) -> Iterable[Path]:
