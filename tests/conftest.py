@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
+from components import component
 
 from newsletter import config
 from newsletter.issue.countries import Countries
 
 ROOT = Path(__file__).resolve().parent.parent
-COMPONENTS = {"smtp-sink": "/usr/sbin/smtp-sink", "chromium": "/usr/bin/chromium", "w3m": "/usr/bin/w3m"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,17 +25,6 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder ../shared with real documents is not here; nothing to install, the test is optional")
     return folder
-
-
-def component(name: str) -> str:
-    """Return the path of a real component, or skip with the command that installs it (fail with CI=true)."""
-    path = shutil.which(name) or COMPONENTS[name]
-    if not Path(path).exists():
-        message = f"{name} is not installed; 'sudo scripts/components' installs it"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
 
 
 @pytest.fixture(scope="session")

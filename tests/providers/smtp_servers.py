@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from conftest import component
+from components import component
 
 SILENCE = "say nothing, and wait until the client goes away"
 HANG_UP = "close the connection without a word"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import ssl
 import subprocess
@@ -42,6 +43,15 @@ def test_a_request_goes_out_once_with_its_key_and_comes_back_as_an_answer(server
     assert [seen.body for seen in server.seen] == [b"x"]
     assert server.seen[0].headers["Authorization"] == "Basic YXBpOmtleQ=="
     assert server.seen[0].headers["User-Agent"].startswith("country-newsletter/")
+
+
+def test_a_key_with_letters_of_any_alphabet_is_a_wrong_key_and_no_crash(server: WebServer) -> None:
+    web = Web(("api", "ключ☃"))
+    server.answers = [Said(401, {}, b"no")]
+    answer = web.ask(post(server))
+    web.close()
+    assert isinstance(answer, Answer)
+    assert server.seen[0].headers["Authorization"] == "Basic " + base64.b64encode("api:ключ☃".encode()).decode()
 
 
 @pytest.mark.parametrize(

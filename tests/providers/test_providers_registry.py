@@ -113,6 +113,7 @@ def test_without_the_file_at_hand_the_line_names_it_all_the_same() -> None:
         f"  {{name: smtp, host: mail.example.org, username: u, password: {KEY}}}",
         f"  {{name: mailgun, domain: mg.example.org, key: [{KEY}]}}",
         f"  {{name: mailgun, domain: mg.example.org, key: env:MAILGUN_KEY, base_url: 'https://u:{KEY}@example.org'}}",
+        f"  {{name: mailgun, domain: mg.example.org, key: env:MAILGUN_KEY, base_url: 'https://:{KEY}@example.org'}}",
     ],
 )
 def test_a_key_written_into_the_file_is_refused_and_not_repeated(text: str) -> None:

@@ -417,6 +417,15 @@ def test_a_server_without_log_in_stops_the_run(monkeypatch: pytest.MonkeyPatch) 
             carrier.deliver(envelope(1))
 
 
+def test_a_server_that_offers_other_ways_to_log_in_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMTP_PASSWORD", SECRET)
+    with ScriptedServer(features=("AUTH GSSAPI XOAUTH2",)) as server:
+        carrier = carrier_for(server.port, username="weekly", password="env:SMTP_PASSWORD")
+        with pytest.raises(ProviderStoppedError, match="no way of logging in with a password"):
+            carrier.deliver(envelope(1))
+        assert server.messages == []
+
+
 def test_a_password_the_server_cannot_be_told_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMTP_PASSWORD", "pässword")
     with ScriptedServer(features=("AUTH PLAIN",)) as server:

@@ -1,0 +1,22 @@
+"""Where the real components are that the tests talk to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+COMPONENTS = {"smtp-sink": "/usr/sbin/smtp-sink", "chromium": "/usr/bin/chromium", "w3m": "/usr/bin/w3m"}
+
+
+def component(name: str) -> str:
+    """Return the path of a real component, or skip with the command that installs it (fail with CI=true)."""
+    path = shutil.which(name) or COMPONENTS[name]
+    if not Path(path).exists():
+        message = f"{name} is not installed; 'sudo scripts/components' installs it"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
