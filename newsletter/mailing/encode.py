@@ -41,11 +41,13 @@ def quote_piece(text: str) -> bytes:
 
 
 def quote_value(value: str) -> bytes:
-    """Encode a reader's value, on soft-broken lines of its own. The usual short one takes a microsecond."""
-    if len(value) < MAX_LINE and value.isascii() and value.isprintable() and value and value[0] not in ".F":
-        line = value.replace("=", "=3D")
-        if len(line) < MAX_LINE:
-            return f"{line}=\r\n".encode("ascii")
+    """Encode a reader's value, on soft-broken lines of its own. An address of one or two lines takes no time."""
+    plain = value.isascii() and value.isprintable() and "=" not in value
+    if plain and 0 < len(value) < 2 * MAX_LINE - 1 and value[0] not in ".F":
+        if len(value) < MAX_LINE:
+            return f"{value}{SOFT_BREAK}".encode("ascii")
+        if value[MAX_LINE - 1] not in ".F":
+            return f"{value[: MAX_LINE - 1]}{SOFT_BREAK}{value[MAX_LINE - 1 :]}{SOFT_BREAK}".encode("ascii")
     return quote_piece(value)
 
 

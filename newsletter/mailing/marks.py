@@ -1,60 +1,61 @@
 """The opaque marks of a message: its Message-ID and its return path, both the same on every attempt.
 
 A return path comes back in bounces, so whoever sends the mailing can read its reader from it; nobody else can, and
-nobody else can make one. The mark is twelve bytes of HMAC over mailing and reader, then the reader's id under a mask
-that is derived from those twelve bytes (the idea of RFC 5297: the signature is the nonce).
+nobody else can make one. The mark is eight bytes of a MAC over mailing and reader, then the reader's id under a mask
+that is derived from those eight bytes (the idea of RFC 5297: the signature is the nonce). The Message-ID is made from
+other bytes of the same MAC, since every reader of every mailing costs one: keyed BLAKE2b (RFC 7693), which takes a
+third of the time of an HMAC.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
+import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 
 from newsletter.errors import NewsletterError
 from newsletter.subscribers.tokens import derive
 
-_SIGNATURE = 12
-_READER = 8
+_READER = 8  # bytes of an id
+_MESSAGE = slice(0, 16)  # the bytes of the MAC that name the message
+_SIGNATURE = slice(16, 24)  # those that sign the return path
 _LONGEST_LOCAL_PART = 64  # RFC 5321, 4.5.3.1.1
-_LENGTH = 32  # of a mark, in base32
+_LENGTH = 32  # of a mark, in hexadecimal
+_MARK = re.compile(f"[0-9a-f]{{{_LENGTH}}}")
 
 
 class Marks:
     """Makes the marks of one mailing."""
 
     def __init__(self, secret: bytes, mailing: str) -> None:
-        self._message_key = derive(secret, f"message-id/{mailing}")
-        self._sign_key = derive(secret, f"return-path/{mailing}")
+        self._key = derive(secret, f"marks/{mailing}")
         self._mask_key = derive(secret, "return-path-mask")
+
+    def both(self, reader: int) -> tuple[str, str]:
+        """Return what stands before the @ of a Message-ID, and the mark of a return path: hexadecimal digits."""
+        made = self._made(reader)
+        signature = made[_SIGNATURE]
+        return made[_MESSAGE].hex(), f"{signature.hex()}{reader ^ self._mask(signature):016x}"
 
     def message(self, reader: int) -> str:
         """Return what stands before the @ of a Message-ID."""
-        return hmac.digest(self._message_key, b"%d" % reader, "sha256")[:16].hex()
-
-    def bounce(self, reader: int) -> str:
-        """Return the mark of a return path: 32 letters and digits, the same in upper and lower case."""
-        plain = reader.to_bytes(_READER, "big")
-        signature = hmac.digest(self._sign_key, plain, "sha256")[:_SIGNATURE]
-        return base64.b32encode(signature + _masked(self._mask_key, signature, plain)).decode("ascii").lower()
+        return self._made(reader)[_MESSAGE].hex()
 
     def read_bounce(self, mark: str) -> int | None:
-        """Return the reader of a return path's mark; None when it is not one of this mailing's."""
-        try:
-            data = base64.b32decode(mark.upper())
-        except (binascii.Error, ValueError):
+        """Return the reader of a return path's mark, in upper or lower case; None when it is not this mailing's."""
+        lower = mark.lower()
+        if not _MARK.fullmatch(lower):
             return None
-        signature, masked = data[:_SIGNATURE], data[_SIGNATURE:]
-        plain = _masked(self._mask_key, signature, masked)
-        expected = hmac.digest(self._sign_key, plain, "sha256")[:_SIGNATURE]
-        if len(plain) != _READER or not hmac.compare_digest(signature, expected):
-            return None
-        return int.from_bytes(plain, "big")
+        signature = bytes.fromhex(lower[: _LENGTH // 2])
+        reader = int(lower[_LENGTH // 2 :], 16) ^ self._mask(signature)
+        return reader if hmac.compare_digest(signature, self._made(reader)[_SIGNATURE]) else None
 
+    def _made(self, reader: int) -> bytes:
+        return hashlib.blake2b(reader.to_bytes(_READER, "big"), key=self._key, digest_size=_SIGNATURE.stop).digest()
 
-def _masked(key: bytes, signature: bytes, data: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(data, hmac.digest(key, signature, "sha256"), strict=False))
+    def _mask(self, signature: bytes) -> int:
+        return int.from_bytes(hashlib.blake2b(signature, key=self._mask_key, digest_size=_READER).digest(), "big")
 
 
 def who_bounced(secret: bytes, mark: str, mailings: Iterable[str]) -> tuple[str, int] | None:

@@ -68,9 +68,7 @@ class Compiler:
         bytes on every attempt. `mark` stands before the subject of a test message. Raises NewsletterError when a
         header cannot be written.
         """
-        if list_name not in settings.lists:
-            known = ", ".join(settings.lists)
-            raise NewsletterError(f"newsletter.yaml: there is no list '{list_name}'; the lists are: {known}")
+        headers.known_list(settings, list_name)
         self.edition = edition
         self.key = mailing_key
         self._settings = settings
@@ -90,6 +88,7 @@ class Compiler:
         self._top = headers.lines(headers.shared(edition, settings, list_name, date, mark))
         self._text = tuple(_cut(piece, _IN_TEXT) for piece in edition.text)
         self._html = tuple(_cut(piece, _IN_HTML) for piece in edition.html)
+        self._used = tuple(t for t in TOKENS if any(t in piece.content for piece in (*edition.text, *edition.html)))
         self._variants: OrderedDict[frozenset[int] | None, _Variant] = OrderedDict()
 
     def compose(self, reader: int, address: str, name: str, chosen: frozenset[int] | None = None) -> Envelope:
@@ -101,24 +100,26 @@ class Compiler:
         recipient = encode.ascii_address(address)
         leave = self._tokens.leave(reader, self._list)
         leave_url = self._leave_url + leave
+        message, mark = self._marks.both(reader)
         values = self._values(reader, leave_url, name)
+        values.append(self._own_headers(message, recipient, name, leave_url, leave))
         runs = list(variant.runs)
         for place, slot in variant.slots:
-            runs[place] = values[slot] if slot >= 0 else self._own_headers(reader, recipient, name, leave_url, leave)
+            runs[place] = values[slot]
         return Envelope(
             reader=reader,
             key=f"{self.key}/{reader}",
-            sender=self.return_path(reader),
+            sender=self._return_path(mark),
             recipient=recipient,
             data=b"".join(runs),
         )
 
-    def return_path(self, reader: int) -> str:
+    def _return_path(self, mark: str) -> str:
         """Return the envelope's sender: opaque for each reader, or the sender's address when no bounce is set."""
         if self._return is None:
             return self._settings.sender.address
         local, domain = self._return
-        return f"{local}{self._marks.bounce(reader)}{domain}"
+        return f"{local}{mark}{domain}"
 
     def fill(self, part: str, reader: int, name: str, *, html: bool) -> str:
         """Put a reader's values into joined text or html by plain substitution: what a message must parse back to."""
@@ -159,18 +160,21 @@ class Compiler:
         return {UNSUBSCRIBE: leave_url, PREFERENCES: preferences_url, NAME: encode.clean(name)}
 
     def _values(self, reader: int, leave_url: str, name: str) -> list[bytes]:
+        """Return what stands in each slot; only tokens that the theme uses are made."""
         plain = self._plain(leave_url, reader, name)
-        values = [encode.quote_value(plain[token]) for token in TOKENS]
-        for slot, token in enumerate(TOKENS):
-            escaped = encode.escape(plain[token])
-            values.append(values[slot] if escaped == plain[token] else encode.quote_value(escaped))
+        values = [b""] * (2 * len(TOKENS))
+        for token in self._used:
+            value = plain[token]
+            escaped = encode.escape(value)
+            values[_IN_TEXT[token]] = quoted = encode.quote_value(value)
+            values[_IN_HTML[token]] = quoted if escaped == value else encode.quote_value(escaped)
         return values
 
-    def _own_headers(self, reader: int, recipient: str, name: str, leave_url: str, leave: str) -> bytes:
+    def _own_headers(self, message: str, recipient: str, name: str, leave_url: str, leave: str) -> bytes:
         leaving = headers.unsubscribe(self._leave_mail, leave_url, leave)
         return (
             f"To: {encode.mailbox(name, recipient)}\r\n"
-            f"Message-ID: <{self._marks.message(reader)}@{self._domain}>\r\n"
+            f"Message-ID: <{message}@{self._domain}>\r\n"
             f"{''.join(f'{header}: {value}{encode.HARD_BREAK}' for header, value in leaving)}"
         ).encode("ascii")
 

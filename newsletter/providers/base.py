@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from newsletter.config import Settings
 from newsletter.errors import StoppedError
@@ -39,9 +39,11 @@ class Guard(StrEnum):
     LOOKUP = "lookup"  # the carrier can be asked which readers it has
 
 
-@dataclass(frozen=True)
-class Envelope:
-    """One reader's message, ready to go. `data` has CRLF line ends and no line that starts with a dot."""
+class Envelope(NamedTuple):
+    """One reader's message, ready to go. `data` has CRLF line ends and no line that starts with a dot.
+
+    A tuple and no dataclass, because one is made for every reader.
+    """
 
     reader: int
     key: str  # the mailing's name, then the reader's id: stable over retries
