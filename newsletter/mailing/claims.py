@@ -78,20 +78,9 @@ def _intend(
     # A carrier that takes a key would refuse the same key with other readers; for the same readers it stays the same.
     same = row.payload_sha256 in ("", payload)
     key = row.idem_key if same else f"{mailing.name}/{row.seq}.{row.attempt}"
-    claimed = connection.execute(
-        _of(row)
-        .where(chunk.c.state == "ready")
-        .values(
-            state="sending",
-            token=token,
-            owner=held.owner,
-            lease_until=until,
-            attempt=row.attempt + 1,
-            idem_key=key,
-            payload_sha256=payload,
-            not_before=None,
-        )
-    )
+    holder = {"state": "sending", "token": token, "owner": held.owner, "lease_until": until, "not_before": None}
+    what = {"attempt": row.attempt + 1, "idem_key": key, "payload_sha256": payload}
+    claimed = connection.execute(_of(row).where(chunk.c.state == "ready").values(**holder, **what))
     if claimed.rowcount != 1:
         raise LostLeaseError
     connection.execute(

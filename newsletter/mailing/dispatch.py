@@ -18,7 +18,7 @@ from newsletter.config import Project
 from newsletter.database.engine import reading, writing
 from newsletter.edition.model import Edition
 from newsletter.errors import NewsletterError, StoppedError, TryLaterError
-from newsletter.mailing import audience, claims, encode, lease, ledger, recovery
+from newsletter.mailing import audience, claims, encode, headers, lease, ledger, recovery
 from newsletter.mailing.audience import KIND, Audience
 from newsletter.mailing.carry import Carriage, make_batch
 from newsletter.mailing.flight import flight_log
@@ -90,7 +90,7 @@ def plan(order: Order, *, clock: Clock = utc_now) -> Plan:
 
     Raises StoppedError when the mailing is under way with another edition, TryLaterError when somebody is sending it.
     """
-    _known_list(order)
+    headers.known_list(order.project.settings, order.list)
     with reading(order.engine) as connection:
         counted = audience.count(connection, order.list, order.edition)
         one = ledger.find(connection, order.edition.slug, order.list, KIND)
@@ -114,12 +114,6 @@ def _requests(order: Order, counted: Audience) -> int:
     if not isinstance(order.provider, BatchCarrier):
         return counted.count
     return sum(math.ceil(number / order.provider.chunk_size) for number in counted.variants.values())
-
-
-def _known_list(order: Order) -> None:
-    lists = order.project.settings.lists
-    if order.list not in lists:
-        raise NewsletterError(f"newsletter.yaml: there is no list '{order.list}'; the lists are: {', '.join(lists)}")
 
 
 def _refuse_second_sender(connection: Connection, one: Mailing, now: dt.datetime) -> None:
@@ -151,7 +145,7 @@ def send(order: Order, told: Told | None = None, *, clock: Clock = utc_now, slee
     Raises StoppedError when the carrier refuses us or somebody stops the run, TryLaterError when the carrier puts us
     off or another sender is at work. Whatever is raised, the ledger is right and sending again goes on.
     """
-    _known_list(order)
+    headers.known_list(order.project.settings, order.list)
     with reading(order.engine) as connection:  # a sender in the middle of a write would make us wait for this answer
         present = ledger.find(connection, order.edition.slug, order.list, KIND)
         if present is not None:

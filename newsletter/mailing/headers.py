@@ -21,6 +21,13 @@ Header = tuple[str, str]
 LONGEST_URL = 900  # with its header's name and brackets it fits on a line of 998
 
 
+def known_list(settings: Newsletter, list_name: str) -> None:
+    """Raise NewsletterError when the settings do not know a list."""
+    if list_name not in settings.lists:
+        known = ", ".join(settings.lists)
+        raise NewsletterError(f"newsletter.yaml: there is no list '{list_name}'; the lists are: {known}")
+
+
 def shared(edition: Edition, settings: Newsletter, list_name: str, date: dt.datetime, mark: str = "") -> list[Header]:
     """Make the headers every copy of a mailing has. `mark` stands before the subject of a test message."""
     owner = reply_to(settings)

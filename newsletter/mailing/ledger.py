@@ -146,11 +146,7 @@ def _counted(row: AnyRow) -> MailingStatus:
 
 def _fates(name: str) -> Subquery:
     """Tell the fate of every single delivery of a mailing: slow, plain, and not by way of the sums above."""
-    place = and_(
-        chunk.c.mailing == delivery.c.mailing,
-        delivery.c.seq >= chunk.c.first,
-        delivery.c.seq < chunk.c.first + chunk.c.n,
-    )
+    of_the_chunk = delivery.c.seq.between(chunk.c.first, chunk.c.first + chunk.c.n - 1)
     own = and_(exception.c.mailing == delivery.c.mailing, exception.c.reader == delivery.c.reader)
     fate = case(
         (exception.c.kind == "deferred", "pending"),
@@ -160,9 +156,8 @@ def _fates(name: str) -> Subquery:
         else_="pending",
     )
     detail = func.coalesce(exception.c.detail, chunk.c.last_error, "")
-    joined = (
-        mailing.join(delivery, delivery.c.mailing == mailing.c.id).outerjoin(chunk, place).outerjoin(exception, own)
-    )
+    joined = mailing.join(chunk, chunk.c.mailing == mailing.c.id)  # from there a chunk's deliveries are one range
+    joined = joined.join(delivery, and_(delivery.c.mailing == mailing.c.id, of_the_chunk)).outerjoin(exception, own)
     return (
         select(delivery.c.reader, fate.label("fate"), detail.label("detail"))
         .select_from(joined)
@@ -184,6 +179,8 @@ def verify(engine: Engine, name: str) -> tuple[str, ...]:
     fates = _fates(name)
     with reading(engine) as connection:
         counted = _count_fates(connection, fates)
+        whole = select(func.count()).select_from(delivery.join(mailing)).where(mailing.c.name == name)
+        frozen = connection.execute(whole).scalar_one()
         found = _status(connection, name)
     if not found:
         raise NewsletterError(f"there is no mailing called '{name}'; 'newsletter status' lists them")
@@ -193,8 +190,11 @@ def verify(engine: Engine, name: str) -> tuple[str, ...]:
         for fate in ("accepted", "rejected", "left", "unknown", "pending")
         if getattr(said, fate) != counted.get(fate, 0)
     ]
-    if sum(counted.values()) != said.audience:
-        lines.append(f"{name}: an audience of {said.audience} by the chunks, {sum(counted.values())} by the readers")
+    if not said.audience == frozen == sum(counted.values()):
+        lines.append(
+            f"{name}: an audience of {said.audience} by the chunks, {frozen} were frozen,"
+            f" {sum(counted.values())} have a fate"
+        )
     return tuple(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from newsletter.mailing.tables import attempt, chunk, exception
 from newsletter.providers.base import Outcome
 
 KINDS = {Outcome.REJECTED: "rejected", Outcome.UNKNOWN: "unknown", Outcome.DEFERRED: "deferred"}
+
+_ADDRESS = re.compile(r"[^\s<>\"'(),;:\[\]]+@[^\s<>\"'(),;:\[\]]+")
 
 Fates = Mapping[Letter, tuple[Outcome, str]]
 
@@ -44,14 +47,18 @@ class Claim:
         return self.n
 
 
+def without_addresses(detail: str) -> str:
+    """Take addresses out of what a carrier said: the ledger holds readers' ids and nothing else of them."""
+    return _ADDRESS.sub("(address)", detail)
+
+
 def note(
     connection: Connection, mailing: int, chunk_seq: int, letter: Letter, kind: str, detail: str, now: dt.datetime
 ) -> None:
-    """Write how one reader fared otherwise than the chunk. The ledger holds ids; an address in `detail` goes out."""
+    """Write how one reader fared otherwise than the chunk."""
     connection.execute(delete(exception).where(exception.c.mailing == mailing, exception.c.reader == letter.reader))
-    said = detail.replace(letter.address, "the reader") if letter.address else detail
     row = {"mailing": mailing, "reader": letter.reader, "chunk": chunk_seq, "seq": letter.seq}
-    connection.execute(insert(exception).values(**row, kind=kind, detail=said, at=now))
+    connection.execute(insert(exception).values(**row, kind=kind, detail=without_addresses(detail), at=now))
 
 
 def note_fates(connection: Connection, mailing: int, chunk_seq: int, fates: Fates, now: dt.datetime) -> None:
@@ -105,7 +112,7 @@ def settle(engine: Engine, held: Claim, result: Result, now: dt.datetime) -> Non
                 lease_until=None,
                 not_before=result.not_before if state == "ready" else None,
                 provider_ref=result.reference,
-                last_error=result.detail,
+                last_error=without_addresses(result.detail),
             )
         )
         if settled.rowcount != 1:
@@ -138,7 +145,10 @@ def split(engine: Engine, held: Claim, detail: str, now: dt.datetime) -> None:
         top = connection.execute(select(func.max(chunk.c.seq)).where(chunk.c.mailing == held.mailing)).scalar_one()
         left = {"n": cut, "done": min(held.done, cut)}
         free = {"state": "ready", "token": None, "owner": None, "lease_until": None}
-        if connection.execute(_claimed(held).values(**left, **free, last_error=detail)).rowcount != 1:
+        if (
+            connection.execute(_claimed(held).values(**left, **free, last_error=without_addresses(detail))).rowcount
+            != 1
+        ):
             raise LostLeaseError
         right = {"first": held.first + cut, "n": held.n - cut, "done": max(held.done - cut, 0)}
         key = f"{held.key.partition('/')[0]}/{top + 1}"
@@ -155,5 +165,5 @@ def _claimed(held: Claim) -> Update:
 
 def close_attempt(connection: Connection, token: str, word: str, detail: str, now: dt.datetime) -> None:
     """Write how an attempt ended."""
-    closed = {"ended_at": now, "outcome": word, "detail": detail}
+    closed = {"ended_at": now, "outcome": word, "detail": without_addresses(detail)}
     connection.execute(update(attempt).where(attempt.c.token == token).values(closed))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +17,12 @@ from mailing_house import NOON, House, edition
 from sqlalchemy import insert, select, update
 
 from newsletter.database.engine import reading, writing
-from newsletter.errors import NewsletterError, StoppedError, TryLaterError
-from newsletter.mailing import audience, dispatch, lease, recovery
+from newsletter.errors import NewsletterError, TryLaterError
+from newsletter.mailing import audience, claims, dispatch, lease, ledger, outcomes, recovery
 from newsletter.mailing.flight import flight_log
 from newsletter.mailing.lease import LEASE, LostLeaseError, Process
 from newsletter.mailing.letters import Letter
 from newsletter.mailing.outcomes import Claim
-from newsletter.mailing.stop import stop_on_signals
 from newsletter.mailing.tables import chunk, sender
 from newsletter.providers.base import Provider, Receipt
 
@@ -160,6 +157,30 @@ def test_a_claim_needs_the_lease(house: House) -> None:
         lease.renew(connection, held, NOON)
 
 
+def test_a_chunk_claimed_by_one_who_died_before_its_first_message_is_ready_again(house: House) -> None:
+    mailing = frozen(house, Messages())
+    held = take(house, mailing)
+    with reading(house.engine) as connection:
+        one = ledger.find(connection, "2016-04-22", "weekly", "issue")
+        choices = audience.choices(connection, mailing)
+    assert one is not None
+    claimed = claims.claim(house.engine, held, one, choices, NOON)
+    assert claimed is not None
+    with writing(house.engine) as connection:
+        later = lease.take(connection, mailing, HERE, NOON + LEASE)
+        recovery.sweep(connection, later, Messages(), NOON + LEASE)
+    assert house.counts() == {"pending": 60}
+    for settle in (
+        lambda: outcomes.settle(house.engine, claimed, outcomes.Result(1, {}, "accepted"), NOON),
+        lambda: outcomes.record(house.engine, claimed, 1, {}, NOON),
+        lambda: outcomes.split(house.engine, claimed, "too large", NOON),
+        lambda: outcomes.hold_on(house.engine, claimed, later, NOON),
+    ):
+        with pytest.raises(LostLeaseError):
+            settle()
+    assert house.counts() == {"pending": 60}
+
+
 def test_a_long_chunk_keeps_its_lease(house: House) -> None:
     house.enrol(range(1, 51))
 
@@ -249,32 +270,3 @@ def test_a_chunk_is_sending_exactly_with_token_owner_and_lease(house: House) -> 
     row = {"mailing": mailing, "seq": 99, "first": 0, "n": 1, "idem_key": "2016-04-22-weekly/0"}
     with pytest.raises(Exception, match="UNIQUE"), writing(house.engine) as connection:
         connection.execute(insert(chunk).values(row))
-
-
-def test_the_second_signal_is_not_waited_for_and_the_old_handlers_come_back() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with stop_on_signals() as stop:
-        assert not stop()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop()
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_in_another_thread_signals_are_left_alone(house: House) -> None:
-    house.enrol(range(1, 3))
-    carrier = Messages()
-    thread = threading.Thread(target=lambda: dispatch.send(house.order(carrier), clock=house.clock))
-    thread.start()
-    thread.join()
-    assert carrier.readers == [1, 2]
-
-
-def test_a_stop_ends_a_wait(house: House) -> None:
-    house.enrol(range(1, 3))
-    house.clock.sleep = lambda _: os.kill(os.getpid(), signal.SIGINT)  # type: ignore[method-assign]
-    put_off = Messages(lambda _: Receipt(dispatch.Outcome.DEFERRED, "later", retry_after=100))
-    with pytest.raises(StoppedError, match="stopped as asked"):
-        dispatch.send(house.order(put_off), clock=house.clock, sleep=house.clock.sleep)
-    assert house.counts() == {"pending": 2}

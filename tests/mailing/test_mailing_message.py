@@ -16,16 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mailing_house import NOON, House, edition, settings
-from mailing_parsed import KEY, SECRET, compiler, parse
+from mailing_parsed import SECRET, compiler, parse
 
 from newsletter.edition.model import NAME, PREFERENCES, TOKENS, UNSUBSCRIBE, Edition, Piece, SubjectKeys
 from newsletter.errors import NewsletterError
 from newsletter.mailing import encode, message
 from newsletter.mailing.message import Compiler
 from newsletter.subscribers.tokens import Tokens
-
-SECRET = b"a secret only the tests know"
-KEY = "2016-04-22-weekly"
 
 
 def parts(data: bytes) -> tuple[str, str]:

@@ -17,7 +17,8 @@ depends_on = None
 def upgrade() -> None:
     """Make the tables; newsletter/mailing/tables.py says what each column means."""
     _audience()
-    _sending()
+    _senders()
+    _chunks()
     _outcomes()
 
 
@@ -56,7 +57,7 @@ def _audience() -> None:
     )
 
 
-def _sending() -> None:
+def _senders() -> None:
     op.create_table(
         "sender",
         sa.Column("owner", sa.String(32), primary_key=True),
@@ -72,6 +73,9 @@ def _sending() -> None:
         sa.Column("lease_until", sa.DateTime(), nullable=False),
         sqlite_with_rowid=False,
     )
+
+
+def _chunks() -> None:
     op.create_table(
         "chunk",
         sa.Column("mailing", sa.Integer(), sa.ForeignKey("mailing.id", ondelete="CASCADE"), primary_key=True),
