@@ -37,7 +37,7 @@ memory is what the system counted for it (`ru_maxrss`).""",
 
 The sender is killed with SIGKILL at random points and started again until all is done. *Missed* are readers who neither
 got it nor are listed as unknown; *unknown* are those whose reply was lost with the process, at most one a kill, never
-sent again. Every tenth message is parsed back by Python's `email` and compared with plain substitution.""",
+sent again. Every message is parsed back by Python's `email` and compared with plain substitution.""",
 }
 
 
