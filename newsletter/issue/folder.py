@@ -23,8 +23,15 @@ _END = re.compile(rb"\bend:" + _DAY)
 
 
 def paths(folder: Path) -> tuple[Path, ...]:
-    """Return the issue files of a folder, newest first; a name with a second dot belongs to another file's notes."""
-    found = [path for path in folder.glob("*.yaml") if "." not in path.stem and path.is_file()]
+    """Return the issue files of a folder, newest first; a name with a second dot belongs to another file's notes.
+
+    Raises NewsletterError for a folder that cannot be read, which must not look like one without issues.
+    """
+    try:
+        entries = list(folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise NewsletterError(f"{source.display(folder)}: cannot be read: {error.strerror}") from None
+    found = [path for path in entries if path.suffix == ".yaml" and "." not in path.stem and path.is_file()]
     return tuple(sorted(found, key=lambda path: (_day(path), path.stem), reverse=True))
 
 
@@ -40,6 +47,8 @@ def find(project: Project, reference: str | None = None) -> Path:
     path = Path(reference)
     if not path.is_file() and "/" not in reference:
         return by_slug(project, reference.removesuffix(".yaml"))
+    if not path.is_file():
+        path = project.root / reference
     if not path.is_file():
         raise NewsletterError(f"{reference}: there is no such file")
     if not is_slug(path.stem):

@@ -148,3 +148,16 @@ def test_an_issue_that_cannot_be_read_is_one_line(empty: config.Project, monkeyp
 def test_issues_of_one_folder_load_with_their_days(project: config.Project, countries: Countries) -> None:
     days = {file.slug: file.published for file in folder.load_all(project, countries)}
     assert days["2016-04-22"] == dt.date(2016, 4, 22)
+
+
+def test_a_path_may_start_at_the_project(
+    project: config.Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert folder.find(project, "issues/2016-04-22.yaml") == project.issues / "2016-04-22.yaml"
+
+
+def test_a_folder_that_cannot_be_read_does_not_look_empty(tmp_path: Path) -> None:
+    (tmp_path / "issues").write_text("a file where the folder should be")
+    with pytest.raises(NewsletterError, match=r"issues: cannot be read"):
+        folder.paths(tmp_path / "issues")
