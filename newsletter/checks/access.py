@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 from newsletter.checks.finding import check
 from newsletter.checks.proof import Proof, Spot
+from newsletter.issue import prose
 
 _SAID = re.compile(r"\S")  # an alt that says something
 _HEADING = re.compile(r"h[1-6]")
+_MARKED = re.compile(r"^ {0,3}(#{1,6})[ \t][^\n]*", re.MULTILINE)
 
 
 @check("heading-order", "warn")
@@ -23,9 +25,17 @@ def heading_order(proof: Proof) -> Iterator[Spot]:
         yield proof.spot(f"the mail has {len(mains)} main headings (h1){shown}; one is right")
     for (above, _), (level, words) in itertools.pairwise(headings):
         if level > above + 1:
-            yield proof.spot(
-                f"the heading '{words}' is of level {level} below one of level {above}; no level may be left out"
-            )
+            yield _too_deep(proof, words, level - above - 1)
+
+
+def _too_deep(proof: Proof, words: str, levels: int) -> Spot:
+    """Make a spot at a heading that an editor wrote in a body, or one for the theme."""
+    for seen in proof.texts:
+        for match in _MARKED.finditer(seen.passage.text) if seen.passage.kind == "body" else ():
+            if " ".join(prose.plain(match[0], headings=True).split()) == words and len(match[1]) > levels:
+                message = f"the heading '{words}' is too deep; write '{match[1][levels:]}' for '{match[1]}'"
+                return proof.place(seen, message, match.start(1), match.end())
+    return proof.spot(f"the heading '{words}' is too deep; no level may be left out between it and the one above")
 
 
 @check("heading-empty", "warn")

@@ -152,7 +152,8 @@ def mixed_quotes(proof: Proof) -> Iterator[Spot]:
             few, kind = (plain, "straight") if len(plain) <= len(bent) else (bent, "curly")
             seen, match = few[0]
             place = seen.around(*match.span())
-            message = f"straight and curly {name} are mixed; {len(few)} are {kind}, the first in '{place}'"
+            count = f"1 is {kind}," if len(few) == 1 else f"{len(few)} are {kind}, the first"
+            message = f"straight and curly {name} are mixed; {count} in '{place}'"
             yield proof.place(seen, message, max(match.start() - 4, 0), match.end() + 4)
 
 

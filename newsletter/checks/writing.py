@@ -21,7 +21,8 @@ _PLACEHOLDER = re.compile(
 )
 _BROKEN = re.compile("[\u00ad\u200b\u2060\ufeff\ufffc\ufffd\u202a-\u202e]|â€.|Ã[\u00a0-\u00bf]")
 _MARKUP = re.compile(
-    r"</?(?:a|b|i|u|p|br|em|strong|span|div|ul|li|img|font)(?:\s[^<>]*)?/?>|\]\s+\(https?:|\]\[|\*\*(?=\w)[^*]*$",
+    r"</?(?:a|b|i|u|p|br|hr|em|strong|span|div|ul|ol|li|h[1-6]|img|font|center|su[bp]|table|tr|td|style|script|iframe)"
+    r"(?:\s[^<>]*)?/?>|\]\s+\(https?:|\]\[|\*\*(?=\w)[^*]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _ADDRESS = re.compile(r"(?<![\w@/.(<" + FILLER + r"])(?:https?://|www\.)[^\s<>)\]" + FILLER + "]+", re.IGNORECASE)
@@ -122,8 +123,8 @@ def bare_address(proof: Proof) -> Iterator[Spot]:
     Write words for it: [the report](https://example.org/report).
     """
     for seen, match in proof.matches(_ADDRESS):
-        if seen.text.startswith(FILLER, match.end()):
-            continue  # it is what a link says
+        if seen.text.startswith(FILLER, match.end()) or seen.location[-1] == "src":
+            continue  # it is what a link says, or where a picture lies
         yield proof.place(seen, f"'{match[0]}' is not a link here; write [words for it]({match[0]})", *match.span())
 
 

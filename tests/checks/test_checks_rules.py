@@ -268,3 +268,48 @@ def test_a_notice_needs_no_lead_nor_updates(prover: Any) -> None:
         "kind: notice\ntitle: No issue next week\nbody: We are away.\npreheader: Back on 6 May.\n", "2016-04-25.yaml"
     )
     assert run(prover.prove(path)) == ()
+
+
+def test_a_vague_link_is_told_once_and_bare_words_too(found: Found) -> None:
+    (link,) = found("vague-link", "[Click here](https://example.org/a) for more.")
+    assert "does not say where https://example.org/a goes" in link
+    assert len(found("vague-link", "[Click here](https://example.org/a), or click here.")) == 2
+
+
+def test_a_picture_from_elsewhere_is_no_address_in_a_text(found: Found) -> None:
+    figure = "  figures:\n    - {src: https://example.org/a.png, alt: A, credit: www.example.org}\n"
+    (message,) = found("bare-address", more=_LEAD + figure)
+    assert "'www.example.org' is not a link" in message
+
+
+@pytest.mark.parametrize("mark", ["<script>", "</style>", "<h2>", "<ol>", "<sup>", "<table border=1>"])
+def test_markup_that_readers_would_see_is_found(mark: str, found: Found) -> None:
+    assert found("markup-shown", f"They {mark} met.") == [f"readers would see this markup as typed: '{mark}'"]
+
+
+def test_a_single_straight_mark_is_counted_as_one(found: Found) -> None:
+    assert found("mixed-quotes", "It's the people’s and the world’s.") == [
+        "straight and curly apostrophes are mixed; 1 is straight, in 'It's the'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("heading", "advice"),
+    [("## Why [now](https://example.org/why)", "write '#' for '##'"), ("#### Why", "write '#' for '####'")],
+)
+def test_a_heading_that_is_too_deep_is_shown_with_its_line_and_what_to_write(
+    heading: str, advice: str, prover: Any
+) -> None:
+    lead = f"lead:\n  title: A week\n  body: |\n    They [met](https://example.org/met).\n\n    {heading}\n\n    So.\n"
+    path = prover.write(_HEAD + lead + _update("They [left](https://example.org/left)."))
+    (finding,) = [finding for finding in run(prover.prove(path)) if finding.code == "heading-order"]
+    assert finding.message.endswith(f"is too deep; {advice}")
+    assert path.read_text().split("\n")[finding.line - 1].strip() == heading
+
+
+def test_headings_from_the_first_level_on_are_right(found: Found) -> None:
+    body = "lead:\n  title: A week\n  body: |\n    # One\n\n    Words.\n\n    ## Two\n\n    Words.\n"
+    assert found("heading-order", more=body) == []
+    under = "lead:\n  title: A week\n  body: |\n    Deep\n    ----\n\n    Words.\n"
+    (message,) = found("heading-order", more=under)
+    assert "'Deep' is too deep" in message
