@@ -7,6 +7,7 @@ host name, so that a web site open in the same browser cannot read the draft (DN
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import socket
 from collections.abc import Callable, Iterable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 _DARK_QUERY = re.compile(r"@media\s*\(\s*prefers-color-scheme\s*:\s*dark\s*\)")
+_LAST_PORT = 65535
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
 
@@ -125,20 +127,20 @@ def _add_page(app: Flask, stage: Stage, project: Project) -> None:
 def _add_mail(app: Flask, stage: Stage, project: Project) -> None:
     from flask import abort, send_from_directory  # noqa: PLC0415 - only the preview needs a web server
 
-    published = f"{project.settings.url}/archive/images/"
+    published = re.compile(rf'(<img\b[^>]*\bsrc="){re.escape(project.settings.url)}/archive/')
 
     @app.get("/email/<any(light,dark):light>")
     def show_email(light: str) -> ResponseReturnValue:
         edition = stage.current()[1].edition
         if edition is None:
             abort(404)
-        html = edition.join_html().replace(published, "/images/")  # not in the archive yet
+        html = published.sub(r"\1/pictures/", edition.join_html())  # not in the archive yet
         policy = {"Content-Security-Policy": "script-src 'none'; form-action 'none'"}
         return in_light(html, dark=light == "dark"), policy
 
-    @app.get("/images/<path:name>")
-    def show_image(name: str) -> ResponseReturnValue:
-        return send_from_directory(project.issues / "images", name)
+    @app.get("/pictures/<path:name>")
+    def show_picture(name: str) -> ResponseReturnValue:
+        return send_from_directory(project.issues, name)
 
 
 def _guarded(draft: Callable[[], Draft]) -> Draft:
@@ -159,14 +161,17 @@ def _parts(draft: Draft) -> dict[str, str]:
 def serve(app: WSGIApplication, port: int, ready: Callable[[str], None]) -> None:
     """Serve the page on loopback until Ctrl-C; `ready` is told the address. Port 0 takes any free one.
 
-    Raises NewsletterError when the port is taken.
+    Raises NewsletterError when the port is taken, or no port at all.
     """
     from waitress.server import create_server  # noqa: PLC0415 - only the preview needs a web server
 
+    if not 0 <= port <= _LAST_PORT:
+        raise NewsletterError(f"there is no port {port}; write one up to {_LAST_PORT}, or 0 for any free one")
     try:
         listener = socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        raise NewsletterError(f"port {port} cannot be used: {error.strerror}; choose another with --port") from None
+        reason = os.strerror(error.errno) if error.errno else error
+        raise NewsletterError(f"port {port} cannot be used: {reason}; choose another with --port") from None
     with listener:
         server = create_server(app, sockets=[listener], threads=4)
         ready(f"http://127.0.0.1:{listener.getsockname()[1]}/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import threading
 import time
@@ -43,11 +44,25 @@ def test_dark_is_shown_on_a_light_screen_and_light_on_a_dark_one(client: FlaskCl
 def test_images_come_from_the_issues_folder_before_they_are_published(
     client: FlaskClient, project_folder: Path
 ) -> None:
-    name = next((project_folder / "issues" / "images").iterdir()).name
-    assert f"/images/{name}" in client.get("/email/light").get_data(as_text=True)
-    with client.get(f"/images/{name}") as image:
-        assert image.status_code == 200
-    assert client.get("/images/../../newsletter.yaml").status_code == 404
+    issues = project_folder / "issues"
+    (issues / "photos").mkdir()
+    (issues / "photos" / "a hall.png").write_bytes(b"a picture")
+    issue = issues / "2016-04-22.yaml"
+    issue.write_text(issue.read_text().replace("  actions:", "    - {src: photos/a hall.png, alt: A hall}\n  actions:"))
+    sources = re.findall(r'<img [^>]*src="([^"]+)"', client.get("/email/light").get_data(as_text=True))
+    assert sources == ["/pictures/images/nine-candidates.png", "/pictures/photos/a%20hall.png"]
+    for source in sources:
+        with client.get(source) as image:
+            assert image.status_code == 200
+    assert client.get("/pictures/../newsletter.yaml").status_code == 404
+
+
+def test_a_picture_that_comes_later_is_seen(client: FlaskClient, project_folder: Path) -> None:
+    issue = project_folder / "issues" / "2016-04-22.yaml"
+    issue.write_text(issue.read_text().replace("images/nine-candidates.png", "images/late.png"))
+    assert "there is no picture" in client.get("/").get_data(as_text=True)
+    (project_folder / "issues" / "images" / "late.png").write_bytes(b"a picture")
+    assert "there is no picture" not in client.get("/").get_data(as_text=True)
 
 
 def test_saving_the_file_changes_the_version_and_the_page(client: FlaskClient, project_folder: Path) -> None:
@@ -107,3 +122,18 @@ def test_an_open_page_reloads_when_the_file_is_saved(chromium: str, project_fold
     finally:
         browser.kill()
         browser.wait()
+
+
+def test_many_findings_do_not_push_the_mail_off_the_screen(chromium: str, project_folder: Path, tmp_path: Path) -> None:
+    issue = project_folder / "issues" / "2016-04-22.yaml"
+    issue.write_text(issue.read_text().replace("](https://example.org/", "]  (https://example.org/"))
+    page = preview.open_preview(open_desk(project_folder), "2016-04-22").test_client().get("/").get_data(as_text=True)
+    assert page.count('<li class="warn">') > 30
+    tell = "document.title = 'top ' + document.querySelector('iframe').getBoundingClientRect().top"
+    file = tmp_path / "page.html"
+    file.write_text(page.replace("</body>", f"<script>{tell}</script></body>"))
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+    command = [chromium, *flags, f"--user-data-dir={tmp_path / 'browser'}", "--window-size=1300,900", "--dump-dom"]
+    shown = subprocess.run([*command, file.as_uri()], check=True, capture_output=True, text=True, timeout=120).stdout
+    (top,) = re.findall(r"<title>top ([\d.]+)", shown)
+    assert float(top) < 500
