@@ -39,7 +39,8 @@ class Report:
     removed: int
 
     def __str__(self) -> str:
-        return f"{self.written} files written, {self.unchanged} unchanged, {self.removed} removed"
+        files = "file" if self.written == 1 else "files"
+        return f"{self.written} {files} written, {self.unchanged} unchanged, {self.removed} removed"
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,18 @@ def end(ctx: click.Context, error: NewsletterError) -> None:
 def _explain_system(error: OSError) -> NewsletterError:
     if isinstance(error, BrokenPipeError):
         raise error
-    place = f"{error.filename}: " if error.filename else ""
+    place = f"{_named(error.filename)}: " if error.filename else ""
     return NewsletterError(f"{place}{error.strerror or error}; nothing more was written")
+
+
+def _named(file: object) -> str:
+    """Name what the system could not open, as the editor would; an open file may be named by a number."""
+    from newsletter.source import display  # noqa: PLC0415 - --help must not pay for what an error needs
+
+    try:
+        return display(Path(file)) if isinstance(file, str) else str(file)
+    except OSError:  # the folder we are in is gone
+        return str(file)
 
 
 def remember_project(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:

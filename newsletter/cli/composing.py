@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from pathlib import Path
 
 import click
 
 from newsletter.cli.base import Command, Group, project_folder
-from newsletter.cli.show import as_json, columns, display, say_findings, size
+from newsletter.cli.show import as_json, columns, counted, display, say_findings, size
+from newsletter.errors import FaultsError
 
 ISSUE = click.argument("issue", required=False)
 
@@ -25,12 +27,16 @@ def init(folder: Path) -> None:
     made = project.init(folder, project.today())
     for path in made:
         click.echo(f"made {path}")
-    click.echo(f"\nNext: edit {made[0]}, then\n  cd {folder}\n  newsletter check\n  newsletter preview")
+    there = "" if folder.resolve() == Path.cwd() else f"  cd {shlex.quote(str(folder))}\n"
+    click.echo(f"\nNext: edit {made[0]}, then\n{there}  newsletter check\n  newsletter preview")
 
 
 @click.command(cls=Command)
 @click.option(
-    "--date", "day", metavar="DATE", help="The day it is published, as 2016-04-29; by default the next one due."
+    "--date",
+    "day",
+    metavar="DATE",
+    help="Any day of the week it is about, as 2016-04-29; by default the week after the last issue's.",
 )
 def new(day: str | None) -> None:
     """Start the next issue from a skeleton with comments.
@@ -40,7 +46,7 @@ def new(day: str | None) -> None:
     from newsletter.desk import project  # noqa: PLC0415
 
     path = project.new_issue(project.open_desk(project_folder()), _day(day) if day else None)
-    click.echo(f"made {path}\nNext: edit it, then 'newsletter check' and 'newsletter preview'")
+    click.echo(f"made {display(path)}\nNext: edit it, then 'newsletter check' and 'newsletter preview'")
 
 
 def _day(text: str) -> dt.date:
@@ -62,7 +68,8 @@ def _day(text: str) -> dt.date:
 def check(issue: str | None, style: str, accept: str | None, by: str | None) -> None:
     """Look an issue over before it is sent.
 
-    Findings have three levels: block (send refuses), warn (an editor decides), info. Exit code 1 when something blocks.
+    Findings have three levels: block (send refuses), warn (an editor decides), info. Exit code 1 when something blocks,
+    2 when the issue cannot be read; as JSON its faults are findings of the code 'fault'.
     """
     from newsletter.desk import issue as desk  # noqa: PLC0415
     from newsletter.desk.project import open_desk  # noqa: PLC0415
@@ -72,7 +79,12 @@ def check(issue: str | None, style: str, accept: str | None, by: str | None) -> 
     work = open_desk(project_folder())
     if accept and by:
         click.echo(f"recorded in {desk.accept(work, issue, accept, by)}", err=True)
-    checked = desk.check(work, issue)
+    try:
+        checked = desk.check(work, issue)
+    except FaultsError as error:
+        if style == "json":
+            click.echo(as_json([desk.fault_record(fault) for fault in error.faults]))
+        raise
     if style == "json":
         click.echo(as_json([desk.finding_record(finding) for finding in checked.findings]))
     else:
@@ -99,7 +111,7 @@ def build(issue: str | None, out: Path | None) -> None:
     for path in built.paths:
         click.echo(f"{display(path)}  {size(path.stat().st_size)}")
     click.echo(
-        f"{built.subjects} subjects, {built.updates} updates; "
+        f"{counted(built.subjects, 'subject')}, {counted(built.updates, 'update')}; "
         f"read in {built.load_seconds * 1000:.0f} ms, set in {built.edition_seconds * 1000:.0f} ms"
     )
 
@@ -140,12 +152,18 @@ def archive() -> None:
 def archive_build(out: Path | None) -> None:
     """Build the archive: an index by year, a page per issue and per country, an Atom feed.
 
-    Plain files without JavaScript. Only pages whose sources changed are written again.
+    Plain files without JavaScript. Only pages whose sources changed are written again. Every issue in issues/ gets its
+    page; one whose day is still to come is named, since it may be unfinished.
     """
     from newsletter.desk import keeping  # noqa: PLC0415
-    from newsletter.desk.project import open_desk  # noqa: PLC0415
+    from newsletter.desk.project import open_desk, today  # noqa: PLC0415
 
-    click.echo(keeping.build_archive(open_desk(project_folder()), out))
+    desk = open_desk(project_folder())
+    target = out or keeping.archive_folder(desk)
+    report, to_come = keeping.build_archive(desk, target, today())
+    click.echo(f"{display(target / 'index.html')}: {report}")
+    for file in to_come:
+        click.echo(f"{file.file}: its day, {file.published}, is still to come, but its page is made", err=True)
 
 
 @click.command(cls=Command)

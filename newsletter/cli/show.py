@@ -20,6 +20,11 @@ def size(count: int) -> str:
     return f"{count / 1000:.1f} kB" if count >= 1000 else f"{count} bytes"
 
 
+def counted(count: int, thing: str) -> str:
+    """Count things: 1 update, 36 updates."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def say_findings(name: str, findings: Iterable[Finding]) -> None:
     """Write findings a line each, and a last line that counts them."""
     shown = list(findings)

@@ -13,7 +13,7 @@ from newsletter.checks.finding import Finding, Proof
 from newsletter.desk.project import Desk, clock, today
 from newsletter.edition.model import Edition
 from newsletter.edition.render import make_edition
-from newsletter.errors import BlockedError
+from newsletter.errors import BlockedError, Fault
 from newsletter.issue import folder
 from newsletter.issue.folder import IssueFile
 from newsletter.issue.load import load
@@ -61,6 +61,11 @@ def accept(desk: Desk, reference: str | None, code: str, by: str) -> Path:
 def finding_record(finding: Finding) -> Mapping[str, Any]:
     """Return what `newsletter check --format json` says of a finding."""
     return {key: getattr(finding, key) for key in ("code", "level", "message", "file", "line")}
+
+
+def fault_record(fault: Fault) -> Mapping[str, Any]:
+    """Return what `newsletter check --format json` says of a fault that keeps the issue from being read."""
+    return {"code": "fault", "level": "block", "message": fault.message, "file": fault.file, "line": fault.line}
 
 
 @dataclass(frozen=True)

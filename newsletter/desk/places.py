@@ -10,6 +10,7 @@ from typing import Any
 from newsletter import config
 from newsletter.errors import NewsletterError
 from newsletter.issue.countries import Countries, Place
+from newsletter.issue.folding import fold
 
 
 def country_table(start: Path) -> Countries:
@@ -47,6 +48,7 @@ def describe(table: Countries, place: Place) -> str:
     whole = table.by_key(place.part_of) if place.part_of else None
     parts = [part.heading for part in table.places if part.part_of == place.key]
     members = [one.label for one in table.places if place.kind == "region" and place.key in one.regions]
+    members.sort(key=fold)
     names = [f"{name} ({language})" for language, name in sorted(place.names.items())]
     rows = (
         ("heading", place.heading),

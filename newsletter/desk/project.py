@@ -61,7 +61,7 @@ def init(root: Path, day: dt.date) -> tuple[Path, ...]:
     _write_new(settings_file, (built_in / config.SETTINGS_FILE).read_text("utf-8"))
     _write_new(root / ".gitignore", (built_in / "gitignore").read_text("utf-8"))
     _write_new(root / "secret.key", secrets.token_urlsafe(32) + "\n", mode=0o600)
-    return (settings_file, new_issue(open_desk(root), day))
+    return (settings_file, root / "issues" / new_issue(open_desk(root), day).name)
 
 
 def _write_new(path: Path, text: str, mode: int = 0o644) -> None:
@@ -76,23 +76,27 @@ def _write_new(path: Path, text: str, mode: int = 0o644) -> None:
 
 def new_issue(desk: Desk, day: dt.date | None) -> Path:
     """Write the skeleton of the next issue; return its path. Raises NewsletterError when it is there already."""
-    paths = folder.paths(desk.project.issues)
-    previous = next(
-        (file for file in (load(path, desk.countries) for path in paths) if isinstance(file.issue, Weekly)), None
-    )
-    slug, text = skeleton.skeleton(
-        desk.project.settings, day or (skeleton.day_after(previous) if previous else today()), previous
-    )
+    previous = _weekly_before(desk, day)
+    due = skeleton.day_after(previous) if previous else today()
+    slug, text = skeleton.skeleton(desk.project.settings, day or due, previous)
     path = desk.project.issues / f"{slug}.yaml"
     if path.exists():
         raise NewsletterError(f"{display(path)} is there already; choose another day with --date")
+    path.parent.mkdir(exist_ok=True)  # git keeps no empty folder
     _write_new(path, text)
     return path
+
+
+def _weekly_before(desk: Desk, day: dt.date | None) -> IssueFile | None:
+    """Return the newest weekly, or the newest one published by a day."""
+    files = (load(path, desk.countries) for path in folder.paths(desk.project.issues))
+    return next(
+        (file for file in files if isinstance(file.issue, Weekly) and (day is None or file.published <= day)), None
+    )
 
 
 def watched_files(project: Project) -> Iterable[Path]:
     """List every file whose change may change an edition."""
     yield project.root / config.SETTINGS_FILE
-    yield from project.issues.glob("*.yaml")
-    for templates in (project.templates, built_in_templates()):
-        yield from (path for path in templates.rglob("*") if path.is_file())
+    for place in (project.issues, project.templates, built_in_templates()):  # a picture may come after its figure
+        yield from (path for path in place.rglob("*") if path.is_file())

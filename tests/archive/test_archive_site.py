@@ -345,6 +345,25 @@ def test_a_browser_shows_pages_from_a_disk_without_breaking_their_policy(
         assert shot.stat().st_size > 10_000
 
 
+def test_a_card_keeps_its_distance_from_the_list_before_it(
+    build: Build, out: Path, tmp_path: Path, chromium: str
+) -> None:
+    build()
+    html = (out / "issues/2016-04-15.html").read_text()
+    html = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)  # it lets no script measure
+    place = "document.querySelector('.extra .updates'), card = list.nextElementSibling"
+    tell = "card.className + ' ' + (card.getBoundingClientRect().top - list.getBoundingClientRect().bottom)"
+    measured = out / "issues/measured.html"
+    measured.write_text(
+        html.replace("</body>", f"<script>const list = {place}; document.title = {tell}</script></body>")
+    )
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    command += ["--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    ran = subprocess.run([*command, measured.as_uri()], check=True, capture_output=True, text=True, timeout=120)
+    (gap,) = re.findall(r"<title>card ([\d.]+)", ran.stdout)
+    assert float(gap) >= 16
+
+
 def test_every_language_of_the_archive_has_every_phrase() -> None:
     folder_ = themes.built_in() / "archive" / "words"
     phrases = {path.stem: set(source.read(path).tree) for path in folder_.glob("*.yaml")}

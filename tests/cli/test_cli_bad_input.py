@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -146,3 +148,41 @@ def test_an_unknown_setting_is_told_with_its_line(run: Run, project_folder: Path
     assert result.exit_code == 2
     assert f"newsletter.yaml:{len(settings.read_text().splitlines())}: " in result.stderr
     assert "'provider'" in result.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_named_as_the_editor_sees_it(run: Run, project_folder: Path) -> None:
+    (project_folder / "build").write_text("a file, not a folder")
+    result = run("build", "2016-04-22")
+    assert result.exit_code == 2
+    assert result.stderr == "build/2016-04-22: Not a directory; nothing more was written\n"
+
+
+def test_a_port_that_does_not_exist_is_refused_in_a_line(run: Run) -> None:
+    result = run("preview", "--port", "99999")
+    assert result.exit_code == 2
+    assert result.stderr == "there is no port 99999; write one up to 65535, or 0 for any free one\n"
+
+
+def test_a_port_that_is_taken_is_refused_in_a_line(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("preview", "--port", str(port))
+    assert result.exit_code == 2
+    assert result.stderr == f"port {port} cannot be used: Address already in use; choose another with --port\n"
+
+
+def test_faults_come_as_json_too(run: Run, project_folder: Path) -> None:
+    (project_folder / "issues" / "2016-05-06.yaml").write_text(HEAD + "  Syrai:\n    - One.\nseccions: []\n")
+    result = run("check", "2016-05-06", "--format", "json")
+    assert result.exit_code == 2
+    first, second = json.loads(result.stdout)
+    assert first["file"].endswith("issues/2016-05-06.yaml")
+    assert {**first, "file": ""} == {
+        "code": "fault",
+        "level": "block",
+        "message": "no country is called 'Syrai'; did you mean 'Syria'?",
+        "file": "",
+        "line": 7,
+    }
+    assert second["line"] == 9
+    assert result.stderr.count("\n") == 2

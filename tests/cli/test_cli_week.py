@@ -5,6 +5,8 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from newsletter.cli.main import main
+from newsletter.issue.folding import fold
 
 Run = Callable[..., Result]
 
@@ -114,3 +117,70 @@ def test_help_is_there_for_everything(run: Run, arguments: tuple[str, ...]) -> N
     result = run(*arguments, "--help")
     assert result.exit_code == 0
     assert "Usage" in result.stdout
+
+
+def test_the_next_issue_has_the_number_after_the_one_before_its_own_week(run: Run, project_folder: Path) -> None:
+    assert run("new", "--date", "2016-04-29").exit_code == 0
+    (project_folder / "issues" / "2016-04-15.yaml").unlink()
+    assert run("new", "--date", "2016-04-14").exit_code == 0
+    number = re.search(r"(?m)^number: (\d+)", (project_folder / "issues" / "2016-04-08.yaml").read_text())
+    assert number
+    assert f"\nnumber: {int(number[1]) + 1}\n" in (project_folder / "issues" / "2016-04-15.yaml").read_text()
+
+
+def test_the_first_issue_makes_the_folder_that_git_did_not_keep(run: Run, project_folder: Path) -> None:
+    shutil.rmtree(project_folder / "issues")
+    result = run("new", "--date", "2016-04-22")
+    assert result.stdout.startswith("made issues/2016-04-22.yaml\n")
+    assert (project_folder / "issues" / "2016-04-22.yaml").is_file()
+
+
+def test_files_are_named_as_seen_from_where_the_editor_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = CliRunner().invoke(main, ["init", "mine"], catch_exceptions=False).stdout.split("\n")
+    assert made[0] == "made mine/newsletter.yaml"
+    assert made[1].startswith("made mine/issues/2")
+    spaced = CliRunner().invoke(main, ["init", "my weekly"], catch_exceptions=False).stdout
+    assert "\n  cd 'my weekly'\n" in spaced
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert "  cd " not in CliRunner().invoke(main, ["init", "."], catch_exceptions=False).stdout
+    beside = CliRunner().invoke(main, ["init", "../beside"], catch_exceptions=False).stdout.split("\n")
+    assert beside[0] == "made ../beside/newsletter.yaml"
+    assert beside[1].startswith("made ../beside/issues/2")
+
+
+def test_a_build_counts_one_as_one_and_the_archive_says_where_it_stands(run: Run, project_folder: Path) -> None:
+    (project_folder / "issues" / "2016-05-06.yaml").write_text("updates:\n  Syria:\n    - Talks resumed.\n")
+    assert "1 subject, 1 update; " in run("build", "2016-05-06").stdout
+    assert run("archive", "build").stdout.startswith("public/archive/index.html: ")
+    (project_folder / "public" / "archive" / "style.css").unlink()
+    assert run("archive", "build").stdout.startswith("public/archive/index.html: 1 file written, ")
+
+
+def test_the_countries_of_a_region_are_listed_by_the_alphabet(run: Run) -> None:
+    (holds,) = [line for line in run("countries", "East", "Africa").stdout.split("\n") if line.startswith("holds:")]
+    names = holds.removeprefix("holds:").strip().split(", ")
+    assert names == sorted(names, key=fold)
+    assert len(names) > 3
+
+
+def test_the_archive_names_an_issue_that_may_be_unfinished(run: Run, project_folder: Path) -> None:
+    assert run("archive", "build").stderr == ""
+    (project_folder / "issues" / "2999-01-04.yaml").write_text("updates:\n  Syria:\n    - Talks resumed.\n")
+    result = run("archive", "build")
+    assert result.exit_code == 0
+    assert result.stderr == ("issues/2999-01-04.yaml: its day, 2999-01-04, is still to come, but its page is made\n")
+    assert (project_folder / "public/archive/issues/2999-01-04.html").is_file()
+
+
+def test_a_project_builds_on_the_template_that_it_hides(run: Run, project_folder: Path) -> None:
+    folder = project_folder / "templates" / "weekly"
+    folder.mkdir()
+    (folder / "weekly.html").write_text(
+        '{% extends "built-in/weekly/weekly.html" %}\n'
+        "{% block content %}<tr><td>A line of our own</td></tr>{{ super() }}{% endblock %}\n"
+    )
+    assert run("build", "2016-04-22").exit_code == 0
+    html = (project_folder / "build" / "2016-04-22" / "email.html").read_text()
+    assert html.index("A line of our own") < html.index("Choosing a Secretary-General")
