@@ -49,7 +49,8 @@ def is_loopback(host: str) -> bool:
 
 def _base_url(value: str) -> str:
     parts = urllib.parse.urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+    beyond = parts.query or parts.fragment or "@" in parts.netloc  # a name or a key before the host would be printed
+    if parts.scheme not in ("http", "https") or not parts.hostname or beyond:
         raise refused("this is not a base address; write it like https://api.example.org")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise refused("the key would travel unprotected; write an address that starts with https://")
@@ -120,7 +121,7 @@ class Web:
                 request.url,
                 data=request.body or None,
                 headers={"User-Agent": f"country-newsletter/{__version__}", **request.headers},
-                auth=self._auth,
+                auth=requests.auth.HTTPBasicAuth(*(part.encode() for part in self._auth)),
                 timeout=self._timeouts,
                 allow_redirects=False,
                 stream=True,

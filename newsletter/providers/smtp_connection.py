@@ -190,6 +190,12 @@ def _log_in(client: smtplib.SMTP, account: Account, where: str) -> None:
         raise ProviderStoppedError(f"{where}: it takes no log-in; delete username and password") from None
     except UnicodeEncodeError:
         raise ProviderStoppedError(f"{where}: username and password must be ASCII for this server") from None
+    except smtplib.SMTPException as error:
+        if type(error) is smtplib.SMTPException:  # its only name for "no way of theirs is ours"
+            raise ProviderStoppedError(
+                f"{where}: it offers no way of logging in with a password that we know"
+            ) from None
+        raise
 
 
 def _reason(error: Exception) -> str:

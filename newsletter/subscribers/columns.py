@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,13 @@ from newsletter.subscribers.sheet import Row, Sheet
 
 KNOWN = ("email", "name", "language", "follows", "status", "joined", "changed", "list")
 
+# Columns by which other systems tell of readers who left, bounced or never confirmed (exports seen 2026-11): to leave
+# them unread would mail these readers again.
+_TELLS_WHO_LEFT = re.compile(
+    r"unsubscri|unsub_time|subscriber_type|subscribed$|subscribed_to_emails|(black|block)list|bounce|opt(ed)?[ _-]?out"
+    r"|disabled|^confirmed$|^deleted|complain|clean_time|suppress"
+)
+_LONGEST_ERROR = 500
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 
 
@@ -49,7 +57,7 @@ class Columns:
     """Where the columns that an import reads stand in one file."""
 
     def __init__(self, sheet: Sheet, resolve: Callable[[str], str], now: dt.datetime) -> None:
-        """Find the columns. Raises FaultsError when no column is called 'email'."""
+        """Find the columns. Raises FaultsError when no column is called 'email', or an unread one tells who left."""
         names = [_folded(cell) for cell in sheet.header.cells]
         self._places: Mapping[str, int] = {name: names.index(name) for name in KNOWN if name in names}
         self._seconds = [i for i, name in enumerate(names) if name == "email"][1:]
@@ -57,10 +65,9 @@ class Columns:
         self._resolve = resolve
         self._resolved: dict[str, str] = {}
         self._now = now
-        if "email" not in self._places:
-            header = ", ".join(f"'{shown(cell)}'" for cell in sheet.header.cells if cell.strip())
-            message = f"no column is called 'email'; the first line must name the columns, and has {header}"
-            raise FaultsError([Fault(sheet.file, sheet.header.line, message)])
+        fault = _header_fault(sheet.header.cells, names)
+        if fault:
+            raise FaultsError([Fault(sheet.file, sheet.header.line, fault)])
         self.notes = tuple(_notes(sheet.header.cells, names))
 
     @staticmethod
@@ -136,7 +143,7 @@ class _Errors(list[str]):
         try:
             return read(cell)
         except NewsletterError as error:
-            self.append(str(error))
+            self.append(shown(str(error), _LONGEST_ERROR))  # it may repeat what stands in the cell
             return otherwise
 
 
@@ -158,6 +165,20 @@ def _status(cell: str) -> Status:
 def _folded(cell: str) -> str:
     name = unicodedata.normalize("NFKC", cell.translate(_INVISIBLE)).strip().casefold()
     return "email" if name == "e-mail" else name
+
+
+def _header_fault(cells: tuple[str, ...], names: list[str]) -> str:
+    """Say why a file with this header cannot be read; "" when it can."""
+    if "email" not in names:
+        header = ", ".join(f"'{shown(cell)}'" for cell in cells if cell.strip())
+        return f"no column is called 'email'; the first line must name the columns, and has {header}"
+    telling = [shown(cell.strip()) for cell, name in zip(cells, names, strict=True) if _TELLS_WHO_LEFT.search(name)]
+    if telling and "status" not in names:
+        return (
+            f"the column '{telling[0]}' may say who must not be mailed, and is not read; say it in a column 'status'"
+            f" ({', '.join(Status)}), or delete those readers and the column"
+        )
+    return ""
 
 
 def _notes(cells: tuple[str, ...], names: list[str]) -> Iterator[str]:

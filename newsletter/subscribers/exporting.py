@@ -37,6 +37,8 @@ def export_file(path: Path, book: Book, list_name: str | None = None, status: St
 
     The file starts with a byte order mark: without one, spreadsheets take its letters for another alphabet's.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():  # a device would be replaced by a file of that name
+        raise NewsletterError(f"{source.display(path)}: this is no file; leave it out to write to the terminal")
     try:
         with _replacing(path) as stream:
             stream.write("\ufeff")

@@ -15,6 +15,7 @@ from newsletter.subscribers.book import Book, required_note
 from newsletter.subscribers.columns import Columns, Parsed, Person
 from newsletter.subscribers.enrolment import Candidate, KeptOut, Move
 from newsletter.subscribers.model import Status
+from newsletter.subscribers.names import shown
 from newsletter.subscribers.sheet import read_sheet
 
 Level = Literal["error", "warning", "info"]
@@ -124,7 +125,7 @@ class _Tally:
             if line.person is None:
                 self._refuse(line, *line.errors)
             elif line.person.list not in ("", self._list):
-                self._count("kept_out", line, "info", f"is on the list '{line.person.list}' here; not added")
+                self._count("kept_out", line, "info", f"is on the list '{shown(line.person.list)}' here; not added")
             elif line.person.address.folded in first:
                 self._repeated(line, line.person, *first[line.person.address.folded])
             else:

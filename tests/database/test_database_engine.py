@@ -67,6 +67,13 @@ def test_an_absolute_path_is_taken_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "book.db").exists()
 
 
+def test_any_folder_name_is_only_a_name(tmp_path: Path) -> None:
+    folder = tmp_path / "who? %41#;mode=ro&uri=true"
+    open_database(URL, folder).dispose()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert (folder / "subscribers" / "newsletter.db").stat().st_size > 0
+
+
 def test_the_schema_is_what_the_tables_say(engine: Engine) -> None:
     metadata = MetaData()
     for table in (*subscribers_tables.metadata.tables.values(), *mailing_tables.metadata.tables.values()):

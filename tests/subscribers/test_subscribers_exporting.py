@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import stat
 import tempfile
@@ -96,6 +97,15 @@ def test_an_export_that_fails_leaves_the_file_before_it_and_no_other(book: Book,
     with pytest.raises(NewsletterError, match=r"folder\.csv: cannot be written: Is a directory"):
         export_file(tmp_path / "folder.csv", book)
     assert [one.name for one in tmp_path.iterdir() if one.is_file()] == []
+
+
+def test_a_device_is_not_replaced_by_a_file(book: Book, tmp_path: Path) -> None:
+    add(book, "ann@example.org")
+    device = tmp_path / "device"
+    os.mkfifo(device)
+    with pytest.raises(NewsletterError, match=r"device: this is no file; leave it out to write to the terminal"):
+        export_file(device, book)
+    assert device.is_fifo()
 
 
 @contextmanager

@@ -300,6 +300,16 @@ def test_lines_of_another_list_are_not_taken(given) -> None:
     assert said(report) == [(3, "info", "is on the list 'press' here; not added")]
 
 
+@pytest.mark.parametrize("letter", ["\x1b", "\x07", "\t", "\u2028", "\u202e", "\ud7ff"])
+@pytest.mark.parametrize("column", ["follows", "list", "language", "status", "joined"])
+def test_a_report_repeats_no_letter_that_a_terminal_obeys(given, column: str, letter: str) -> None:
+    report = given(f'email,{column}\nann@example.org,"a{letter}[2Jb"\n')
+    ((line, _, message),) = said(report)
+    assert line == 2
+    assert message.isprintable()
+    assert f"<U+{ord(letter):04X}>" in message
+
+
 def test_one_address_twice_in_a_file_is_told_and_a_contradiction_refused(book: Book, given) -> None:
     report = given("email,status\nann@example.org,\nANN@example.org,active\n")
     assert said(report) == [(3, "warning", "the same address as in line 2; that line is read")]
@@ -384,6 +394,39 @@ def test_nasty_wrapped_addresses_and_doubled_headers(book: Book, nasty) -> None:
         (1, "info", "more than one column is called 'email'; the first is read"),
         (2, "warning", "the second 'email' column is not read: mailto:olle@example.org"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("brevo_contacts_semicolon.csv", "EMAIL_BLACKLISTED"),
+        ("buttondown_subscribers.csv", "subscriber_type"),
+        ("ghost_members.csv", "subscribed_to_emails"),
+        ("phplist_export.csv", "Confirmed"),
+        ("substack_email_list.example.csv", "email_disabled"),
+    ],
+)
+def test_a_column_of_another_system_that_tells_who_left_is_not_passed_over(
+    book: Book, shared: Path, given, name: str, column: str
+) -> None:
+    content = (shared / "data" / "csv" / name).read_bytes()
+    with pytest.raises(FaultsError) as caught:
+        given(content)
+    (fault,) = caught.value.faults
+    assert fault.line == 1
+    assert fault.message.startswith(f"the column '{column}' may say who must not be mailed, and is not read;")
+    assert list(book.entries()) == []
+
+
+def test_a_column_that_tells_who_left_is_passed_over_beside_one_that_is_read(book: Book, given) -> None:
+    report = given("email,status,unsubscribed_at\nann@example.org,left,2016-03-01\nbob@example.org,active,\n")
+    assert counts(report) == {"added": 2}
+    assert [row[2] for row in everyone(book).values()] == ["left", "active"]
+
+
+@pytest.mark.parametrize("column", ["subscribed_at", "State", "Opted in", "confirmed_at", "tags"])
+def test_a_column_that_tells_nothing_of_the_kind_is_left_alone(given, column: str) -> None:
+    assert counts(given(f"email,{column}\nann@example.org,x\n")) == {"added": 1}
 
 
 def test_nasty_header_in_another_language_is_one_line(nasty) -> None:
