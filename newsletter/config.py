@@ -24,6 +24,8 @@ SETTINGS_FILE = "newsletter.yaml"
 TITLE_FIELDS = ("name", "number", "period")
 
 _ADDRESS = re.compile(r"[^@\s<>\",;:\\]+@[^@\s<>\",;:\\]+\.[^@\s<>\",;:\\]+")
+# It stands in mail headers between < and >, and in every mail.
+_WEB_ADDRESS = re.compile(r"https?://(?P<host>[^\s/?#:@<>\"',\\\[\]]+)(:\d{1,5})?(/[^\s?#<>\"',@\\]*)?", re.ASCII)
 
 
 def _address(value: str) -> str:
@@ -33,13 +35,26 @@ def _address(value: str) -> str:
 
 
 def _web_address(value: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
-        raise refused(f"'{value}' is not a web address; write it like https://news.example.org")
+    found = _WEB_ADDRESS.fullmatch(value)
+    if not found or not _is_host(found["host"]):
+        raise refused("this is not a web address; write it like https://news.example.org, without a name or password")
     return value.rstrip("/")
 
 
+def _is_host(name: str) -> bool:
+    if name.isascii():
+        return all(re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", label) for label in name.split("."))
+    import idna  # noqa: PLC0415 - few hosts need it
+
+    try:
+        idna.encode(name, uts46=True)
+    except idna.IDNAError:
+        return False
+    return True
+
+
 def _reference(value: str) -> str:
-    if not re.match(r"(env|file):.", value):
+    if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", value):  # not repeated: it may be the secret itself
         raise refused("a secret is named, not written: 'env:NAME' or 'file:PATH' (a file only you can read)")
     return value
 

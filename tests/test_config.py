@@ -74,6 +74,18 @@ def test_the_settings_of_the_format_page_load(tmp_path: Path, shared: Path) -> N
     assert settings.secret == "env:NEWSLETTER_SECRET"
 
 
+@pytest.mark.parametrize("url", ["https://news.example.org", "http://localhost:8000", "https://bücher.example/neues"])
+def test_a_web_address_may_have_a_port_a_path_and_any_letters(tmp_path: Path, url: str) -> None:
+    text = LEAST.replace("https://news.example.org", url)
+    assert loaded(tmp_path, text).settings.url == url
+
+
+def test_a_password_in_a_web_address_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    ((_, message),) = faults(tmp_path, LEAST.replace("https://", "https://ann:hunter2@"))
+    assert "without a name or password" in message
+    assert "hunter2" not in message
+
+
 def test_a_missing_settings_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(NewsletterError, match=r"newsletter\.yaml: there is no such file"):
         config.load(tmp_path)
@@ -97,7 +109,7 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("sendr: x", "there is no key 'sendr' here; did you mean 'sender'?"),
-        ("url: news.example.org", "'news.example.org' is not a web address; write it like https://news.example.org"),
+        ("url: news.example.org", "this is not a web address; write it like https://news.example.org"),
         ("url: https://news.example.org/?a=b", "is not a web address"),
         ("url: javascript:alert(1)", "is not a web address"),
         ("reply_to: editors", "'editors' is not an e-mail address; write it like editors@example.org"),
@@ -106,6 +118,11 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
         ("bounce: bounces@exämple.org", "is not an e-mail address"),
         ("secret: hunter2", "a secret is named, not written: 'env:NAME' or 'file:PATH'"),
         ("secret: 'env:'", "a secret is named, not written"),
+        ("secret: 'env:hunter two'", "a secret is named, not written"),
+        ("url: https://example.org/a>b,c", "is not a web address"),
+        ("url: https://☃.example", "is not a web address"),
+        ("url: https://exa_mple.org", "is not a web address"),
+        ("url: ftp://example.org", "is not a web address"),
         ("theme: ../../etc", "'../../etc' cannot name a theme; write the name of a folder in templates"),
         ("theme: Weekly", "cannot name a theme"),
         ("language: english", "'english' is not a language tag (BCP 47); write one like en, fr or pt-BR"),

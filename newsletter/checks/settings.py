@@ -16,7 +16,7 @@ _FREE_MAIL = re.compile(
 _NO_REPLY = re.compile(r"(?:no|do-?not|dont)[-_.]?reply", re.IGNORECASE)
 
 
-@check("url-unencrypted", "warn")
+@check("url-unencrypted", "block")
 def url_unencrypted(proof: Proof) -> Iterator[Spot]:
     """Readers' pages and one-click unsubscribe need https: RFC 8058 asks for it, and so does readers' safety."""
     url = urlsplit(proof.project.settings.url)
