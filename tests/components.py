@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-COMPONENTS = {"smtp-sink": "/usr/sbin/smtp-sink", "chromium": "/usr/bin/chromium", "w3m": "/usr/bin/w3m"}
+COMPONENTS = {
+    "chromium": "/usr/bin/chromium",
+    "openssl": "/usr/bin/openssl",
+    "smtp-sink": "/usr/sbin/smtp-sink",
+    "w3m": "/usr/bin/w3m",
+}
 
 
 def component(name: str) -> str:
