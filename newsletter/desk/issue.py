@@ -18,6 +18,7 @@ from newsletter.issue import folder
 from newsletter.issue.folder import IssueFile
 from newsletter.issue.load import load
 from newsletter.issue.model import Weekly
+from newsletter.mailing.message import Sample, sample_copy
 
 
 def open_issue(desk: Desk, reference: str | None) -> IssueFile:
@@ -79,10 +80,13 @@ class Built:
     edition_seconds: float
 
 
-def build(desk: Desk, reference: str | None, out: Path | None) -> Built:
-    """Write an issue's html, text and a sample reader's message to a folder named after it."""
-    from newsletter.mailing.message import sample_message  # noqa: PLC0415 - only here
+def sample(desk: Desk, edition: Edition) -> Sample:
+    """Make a sample reader's copy of an edition, for editors to look at."""
+    return sample_copy(edition, desk.project, clock())
 
+
+def build(desk: Desk, reference: str | None, out: Path | None) -> Built:
+    """Write a sample reader's html, text and whole message to a folder named after the issue."""
     started = time.perf_counter()
     file = open_issue(desk, reference)
     loaded = time.perf_counter()
@@ -90,11 +94,8 @@ def build(desk: Desk, reference: str | None, out: Path | None) -> Built:
     made = time.perf_counter()
     target = (out or desk.project.root / "build") / file.slug
     target.mkdir(parents=True, exist_ok=True)
-    contents = {
-        "email.html": edition.join_html().encode(),
-        "email.txt": edition.join_text().encode(),
-        "message.eml": sample_message(edition, desk.project, clock()),
-    }
+    copy = sample(desk, edition)
+    contents = {"email.html": copy.html.encode(), "email.txt": copy.text.encode(), "message.eml": copy.message}
     for name, data in contents.items():
         (target / name).write_bytes(data)
     updates = (

@@ -28,6 +28,7 @@ MESSAGE = "__NL_MESSAGE__"  # what stands before the @ of the Message-ID
 UNSUBSCRIBE_TOKEN = "__NL_UNSUBSCRIBE_TOKEN__"  # noqa: S105 - the name of a place
 
 VARIANTS_KEPT = 64  # of some 90 kB each
+SAMPLE_NAME = "Sample Reader"
 SAMPLE_READER = 0  # no reader has this id: links made for it open nobody's page
 
 _CUT = re.compile(f"({'|'.join(TOKENS)})")
@@ -226,11 +227,24 @@ def _join(parts: Iterator[bytes | int]) -> _Variant:
     return _Variant(tuple(runs), tuple(slots))
 
 
-def sample_message(edition: Edition, project: Project, now: dt.datetime, list_name: str | None = None) -> bytes:
-    """Compose the copy of a sample reader at example.org.
+@dataclass(frozen=True)
+class Sample:
+    """A sample reader's copy: its html, its text, and the whole message."""
+
+    html: str
+    text: str
+    message: bytes
+
+
+def sample_copy(edition: Edition, project: Project, now: dt.datetime, list_name: str | None = None) -> Sample:
+    """Make the copy of a sample reader at example.org.
 
     Its links are signed with no project's secret, so they open nobody's page and a build needs none.
     """
     list_name = list_name or next(iter(project.settings.lists))
     compiler = Compiler(edition, project.settings, list_name, b"sample", f"sample-{edition.slug}", now)
-    return compiler.compose(SAMPLE_READER, "reader@example.org", "Sample Reader").data
+    return Sample(
+        html=compiler.fill(edition.join_html(), SAMPLE_READER, SAMPLE_NAME, html=True),
+        text=compiler.fill(edition.join_text(), SAMPLE_READER, SAMPLE_NAME, html=False),
+        message=compiler.compose(SAMPLE_READER, "reader@example.org", SAMPLE_NAME).data,
+    )

@@ -20,9 +20,9 @@ from newsletter.config import Project
 from newsletter.desk import issue as desk_issue
 from newsletter.desk.project import Desk, open_desk, watched_files
 from newsletter.edition import themes
-from newsletter.edition.model import Edition
 from newsletter.errors import NewsletterError
 from newsletter.issue import folder
+from newsletter.mailing.message import Sample
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -36,12 +36,13 @@ _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
 @dataclass(frozen=True)
 class Draft:
-    """What the page shows: an edition with its findings, or the faults that keep it from being made."""
+    """What the page shows: a sample reader's copy with findings, or the faults that keep it from being made."""
 
-    name: str
-    edition: Edition | None
-    findings: tuple[Finding, ...]
-    faults: tuple[str, ...]
+    subject: str = ""
+    preheader: str = ""
+    copy: Sample | None = None
+    findings: tuple[Finding, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 def in_light(html: str, *, dark: bool) -> str:
@@ -67,10 +68,10 @@ def open_preview(desk: Desk, reference: str | None) -> Flask:
     project = desk.project
 
     def draft() -> Draft:
-        checked = desk_issue.check(
-            open_desk(project.root), str(path)
-        )  # settings are read again: they may be the change
-        return Draft(checked.file.slug, checked.edition, checked.findings, ())
+        desk = open_desk(project.root)  # settings are read again: they may be the change
+        checked = desk_issue.check(desk, str(path))
+        edition = checked.edition
+        return Draft(edition.subject, edition.preheader, desk_issue.sample(desk, edition), checked.findings)
 
     return make_app(Stage(draft, lambda: watched_files(project)), project)
 
@@ -117,7 +118,7 @@ def _add_page(app: Flask, stage: Stage, project: Project) -> None:
     @app.get("/")
     def show_page() -> ResponseReturnValue:
         version, shown = stage.current()
-        return page.render(version=version, draft=shown, parts=_parts(shown))
+        return page.render(version=version, draft=shown)
 
     @app.get("/version")
     def show_version() -> ResponseReturnValue:
@@ -131,10 +132,10 @@ def _add_mail(app: Flask, stage: Stage, project: Project) -> None:
 
     @app.get("/email/<any(light,dark):light>")
     def show_email(light: str) -> ResponseReturnValue:
-        edition = stage.current()[1].edition
-        if edition is None:
+        copy = stage.current()[1].copy
+        if copy is None:
             abort(404)
-        html = published.sub(r"\1/pictures/", edition.join_html())  # not in the archive yet
+        html = published.sub(r"\1/pictures/", copy.html)  # not in the archive yet
         policy = {"Content-Security-Policy": "script-src 'none'; form-action 'none'"}
         return in_light(html, dark=light == "dark"), policy
 
@@ -148,14 +149,7 @@ def _guarded(draft: Callable[[], Draft]) -> Draft:
     try:
         return draft()
     except NewsletterError as error:
-        return Draft("", None, (), tuple(str(error).splitlines()))
-
-
-def _parts(draft: Draft) -> dict[str, str]:
-    if draft.edition is None:
-        return {"subject": "", "preheader": "", "text": ""}
-    edition = draft.edition
-    return {"subject": edition.subject, "preheader": edition.preheader, "text": edition.join_text()}
+        return Draft(faults=tuple(str(error).splitlines()))
 
 
 def serve(app: WSGIApplication, port: int, ready: Callable[[str], None]) -> None:

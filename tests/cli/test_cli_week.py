@@ -76,6 +76,7 @@ def test_a_build_writes_html_text_and_a_message(run: Run, project_folder: Path) 
     message = email.message_from_bytes((folder / "message.eml").read_bytes(), policy=email.policy.SMTP)
     assert html.startswith("<!DOCTYPE html")
     assert "Burundi" in text
+    assert "__NL_" not in html + text  # a sample reader's own links stand there
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert "kB" in result.stdout
     assert "ms" in result.stdout

@@ -171,14 +171,14 @@ def test_a_merge_holds_tokens_that_every_recipient_has_values_for() -> None:
 
 
 def test_a_sample_message_opens_nobodys_page(house: House) -> None:
-    data = message.sample_message(edition(), house.project, dt.datetime(2016, 4, 22, tzinfo=dt.UTC))
+    data = message.sample_copy(edition(), house.project, dt.datetime(2016, 4, 22, tzinfo=dt.UTC)).message
     parsed = parse(data)
     assert str(parsed["To"]) == "Sample Reader <reader@example.org>"
     token = re.search(r"/leave/([^>]+)>", parsed["List-Unsubscribe"])
     assert token is not None
     with pytest.raises(NewsletterError, match="not complete"):
         Tokens(house.project.secret()).read_leave(token[1])
-    assert b"press" in message.sample_message(edition(), house.project, NOON, "press")
+    assert b"press" in message.sample_copy(edition(), house.project, NOON, "press").message
 
 
 def test_the_real_weeklies_survive(shared: Path) -> None:
