@@ -86,3 +86,19 @@ def project_folder() -> Path:
     """Return where to look for the project from: --project, or the folder we are in."""
     chosen = click.get_current_context().find_root().obj
     return chosen if isinstance(chosen, Path) else Path.cwd()
+
+
+def complete_issue(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the names of the project's issues to the shell, newest first; nothing where there is no project."""
+    del ctx, param
+    from newsletter import config  # noqa: PLC0415 - only the shell's completion asks
+
+    try:
+        root = config.find(Path.cwd())
+    except NewsletterError:
+        return []
+    names = sorted((path.stem for path in (root / "issues").glob("*.yaml")), reverse=True)
+    return [name for name in names if name.startswith(incomplete) and "." not in name]
+
+
+ISSUE = click.argument("issue", required=False, shell_complete=complete_issue)

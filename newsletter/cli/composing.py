@@ -8,11 +8,9 @@ from pathlib import Path
 
 import click
 
-from newsletter.cli.base import Command, Group, project_folder
+from newsletter.cli.base import ISSUE, Command, Group, project_folder
 from newsletter.cli.show import as_json, columns, counted, display, say_findings, size
 from newsletter.errors import FaultsError
-
-ISSUE = click.argument("issue", required=False)
 
 
 @click.command(cls=Command)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import Command, project_folder
+from newsletter.cli.base import ISSUE, Command, complete_issue, project_folder
 from newsletter.cli.readers import FORMAT, LIST
 from newsletter.cli.show import as_json, columns, say_findings
 
@@ -21,7 +21,7 @@ LISTED = 20  # unknown readers shown one by one before the rest is only counted
 
 
 @click.command(cls=Command)
-@click.argument("issue")
+@click.argument("issue", shell_complete=complete_issue)
 @click.option("--to", "address", required=True, metavar="ADDRESS", help="Who gets the copy.")
 @LIST
 def test(issue: str, address: str, list_name: str | None) -> None:
@@ -36,7 +36,7 @@ def test(issue: str, address: str, list_name: str | None) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("issue", required=False)
+@ISSUE
 @LIST
 @click.option("--dry-run", is_flag=True, help="Show the plan and send nothing.")
 @click.option("--yes", is_flag=True, help="Send without asking; for scripts.")

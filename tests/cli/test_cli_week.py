@@ -185,3 +185,18 @@ def test_a_project_builds_on_the_template_that_it_hides(run: Run, project_folder
     assert run("build", "2016-04-22").exit_code == 0
     html = (project_folder / "build" / "2016-04-22" / "email.html").read_text()
     assert html.index("A line of our own") < html.index("Choosing a Secretary-General")
+
+
+def test_the_shell_completes_commands_and_the_names_of_issues(
+    project_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def completed(words: str) -> list[str]:
+        environment = {"_NEWSLETTER_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "2"}
+        result = CliRunner().invoke(main, env=environment, prog_name="newsletter")
+        return [line.partition(",")[2] for line in result.stdout.splitlines() if line.startswith("plain,")]
+
+    monkeypatch.chdir(project_folder)
+    assert completed("newsletter check 2016-04-2") == ["2016-04-25-no-issue-next-week", "2016-04-22"]
+    assert completed("newsletter subscribers im") == ["import"]
+    monkeypatch.chdir(tmp_path)
+    assert completed("newsletter check 2016-04-2") == []
