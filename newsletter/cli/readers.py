@@ -39,9 +39,18 @@ def subscribers() -> None:
 @click.option(
     "--follows", metavar="NAMES", help="Countries or regions they follow, separated by ';'. Left out: everything."
 )
+@DRY_RUN
 @FORMAT
-def add(
-    address: str, list_name: str | None, consent: str, name: str, language: str, follows: str | None, style: str
+def add(  # noqa: PLR0913 - one argument for each thing that is known of a reader
+    *,
+    address: str,
+    list_name: str | None,
+    consent: str,
+    name: str,
+    language: str,
+    follows: str | None,
+    dry_run: bool,
+    style: str,
 ) -> None:
     """Put one reader on a list.
 
@@ -50,13 +59,14 @@ def add(
     from newsletter.desk import readers  # noqa: PLC0415 - --help must not pay for what a command needs
 
     with readers.open_readers(project_folder()) as room:
-        added = room.add(address, list_name, consent, name=name, language=language, follows=follows)
+        added = room.add(address, list_name, consent, name=name, language=language, follows=follows, dry_run=dry_run)
     if style == "json":
         click.echo(as_json(added.entry.summary()))
         return
     for hint in added.hints:
         click.echo(hint, err=True)
-    click.echo(f"{added.entry.reader.address}: {added.change}")
+    would = "would be " if dry_run else ""
+    click.echo(f"{added.entry.reader.address}: {would}{added.change}")
 
 
 @subscribers.command("import")

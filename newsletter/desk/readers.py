@@ -43,12 +43,25 @@ class Readers:
         return tuple(self.desk.countries.follow(name.strip()) for name in names.split(";") if name.strip())
 
     def add(
-        self, address: str, list_name: str | None, consent: str, *, name: str, language: str, follows: str | None
+        self,
+        address: str,
+        list_name: str | None,
+        consent: str,
+        *,
+        name: str,
+        language: str,
+        follows: str | None,
+        dry_run: bool,
     ) -> Added:
         """Put one reader on a list. Raises NewsletterError for what cannot be."""
-        chosen, keys = list_named(self.desk.project.settings, list_name), self.keys(follows)
         return self.book.add(
-            address, list_name=chosen, consent_note=consent, name=name, language=language, follows=keys
+            address,
+            list_name=list_named(self.desk.project.settings, list_name),
+            consent_note=consent,
+            name=name,
+            language=language,
+            follows=self.keys(follows),
+            dry_run=dry_run,
         )
 
     def import_file(self, path: Path, list_name: str | None, consent: str, *, dry_run: bool) -> Report:

@@ -61,7 +61,7 @@ class Book:
         """Return the 32 bytes that stand for an address, the same for all its spellings."""
         return hmac.digest(self._key, address.folded.encode(), "sha256")
 
-    def add(
+    def add(  # noqa: PLR0913 - one argument for each thing a form asks
         self,
         address: str,
         *,
@@ -71,11 +71,13 @@ class Book:
         language: str = "",
         follows: Iterable[str] | None = None,
         status: Status = Status.ACTIVE,
+        dry_run: bool = False,
     ) -> Added:
         """Put a person on a list, or bring them up to date; somebody who left comes back, with this consent.
 
-        `follows` are keys (None leaves what was followed), `consent_note` says where consent came from. Raises
-        AddressError, and NewsletterError for an address that must not be mailed, a missing note, a bad name.
+        `follows` are keys (None leaves what was followed), `consent_note` says where consent came from.
+        With `dry_run` the answer is the same, and nothing is kept. Raises AddressError, and NewsletterError for an
+        address that must not be mailed, a missing note, a bad name.
         """
         accepted = read_address(address)
         note = required_note(consent_note)
@@ -94,6 +96,8 @@ class Book:
             move = enrolment.by_hand(candidate, entry, list_name, self.now())
             filing.file_moves(connection, self.log, [move], self.now())
             after = self._required(self._found(connection, accepted.text), accepted.text)
+            if dry_run:
+                connection.rollback()
         return Added(after, move.change, accepted.hints)
 
     def find(self, who: str | int) -> Entry | None:

@@ -86,3 +86,12 @@ def test_an_export_reads_back_and_is_safe_in_a_spreadsheet(run: Run, project_fol
 def test_a_misspelt_domain_is_added_with_a_hint(run: Run) -> None:
     result = run("subscribers", "add", "ann@gmail.con", *CONSENT)
     assert "gmail.com" in result.stderr
+
+
+def test_a_dry_run_of_adding_a_reader_says_the_same_and_keeps_nothing(run: Run) -> None:
+    dry = run("subscribers", "add", "ann@example.org", "--dry-run", *CONSENT)
+    assert dry.exit_code == 0, dry.output
+    assert "ann@example.org: would be added" in dry.stdout
+    assert listed(run) == []
+    assert run("subscribers", "add", "no address", "--dry-run", *CONSENT).exit_code == 2
+    assert "ann@example.org: added" in run("subscribers", "add", "ann@example.org", *CONSENT).stdout
