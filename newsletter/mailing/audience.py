@@ -83,7 +83,8 @@ def freeze(connection: Connection, edition: Edition, list_name: str, provider: P
     if connection.execute(select(mailing.c.id).where(mailing.c.name == name)).first():
         raise NewsletterError(f"there is another mailing called {name}; rename the issue's file")
     row = {"name": name, "issue": edition.slug, "list": list_name, "kind": KIND, "digest": edition.digest}
-    connection.execute(insert(mailing).values(**row, provider=provider.name, created_at=now))
+    carrier = {"provider": provider.name, "carrier_place": provider.place()}
+    connection.execute(insert(mailing).values(**row, **carrier, created_at=now))
     identity: int = connection.execute(select(mailing.c.id).where(mailing.c.name == name)).scalar_one()
     _write_variants(connection, identity, edition, list_name)
     batched = isinstance(provider, BatchCarrier)

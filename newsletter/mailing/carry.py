@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
 
@@ -12,9 +12,11 @@ from newsletter.errors import StoppedError
 from newsletter.mailing import outcomes
 from newsletter.mailing.flight import FlightLog
 from newsletter.mailing.lease import RENEW_AFTER, Lease, LostLeaseError
+from newsletter.mailing.ledger import IN_DOUBT
 from newsletter.mailing.letters import Letter
 from newsletter.mailing.message import Compiler
 from newsletter.mailing.outcomes import Claim, Result
+from newsletter.mailing.streak import GIVE_UP_AFTER, MOST_IN_A_ROW, Streak, is_late
 from newsletter.providers.base import (
     Batch,
     BatchCarrier,
@@ -26,9 +28,8 @@ from newsletter.providers.base import (
     Receipt,
 )
 
-# So many in a row mean that something is wrong with us or the carrier, not with the readers.
-MOST_IN_A_ROW = {Outcome.REJECTED: 10, Outcome.UNKNOWN: 3, Outcome.DEFERRED: 3}
 CUT_SHORT = "the sender broke off while this was under way"
+GIVEN_UP = f"put off for more than {GIVE_UP_AFTER.days} days, last: "
 
 Fate = tuple[Outcome, str]
 Clock = Callable[[], dt.datetime]
@@ -50,39 +51,11 @@ def make_batch(compiler: Compiler, key: str, letters: Sequence[Letter]) -> Batch
 
 
 @dataclass
-class Streak:
-    """How many of the last outcomes were the same, over the whole run."""
-
-    outcome: Outcome | None = None
-    length: int = 0
-    detail: str = ""
-
-    def add(self, outcome: Outcome, detail: str) -> None:
-        """Count one more outcome."""
-        self.length = self.length + 1 if outcome is self.outcome else 1
-        self.outcome, self.detail = outcome, detail
-
-    def too_long(self, outcome: Outcome) -> bool:
-        """Say whether an outcome has come too often in a row."""
-        return self.outcome is outcome and self.length >= MOST_IN_A_ROW[outcome]
-
-    def judge(self) -> None:
-        """Raise StoppedError when readers are refused, or messages lost, one after the other."""
-        if self.too_long(Outcome.REJECTED):
-            raise StoppedError(
-                f"stopped: the carrier refused {self.length} readers one after another, last: {self.detail};"
-                " see what it has against us, then send again"
-            )
-        if self.too_long(Outcome.UNKNOWN):
-            raise StoppedError(
-                f"stopped: {self.length} times in a row no clear answer came after a message was handed over, last:"
-                f" {self.detail}; those readers are listed as unknown and not sent again"
-            )
-
-
-@dataclass
 class Carriage:
-    """What stays the same while chunk after chunk is carried; `wait` says how long to leave a carrier alone."""
+    """What stays the same while chunk after chunk is carried; `wait` says how long to leave a carrier alone.
+
+    `started` is when the mailing began; None when it begins with this run.
+    """
 
     engine: Engine
     provider: Provider
@@ -93,6 +66,7 @@ class Carriage:
     stopping: Callable[[], bool]
     told: Callable[[int], None]
     wait: Callable[[Receipt], dt.timedelta]
+    started: dt.datetime | None = None
     streak: Streak = field(default_factory=Streak)
 
     def carry(self, claim: Claim) -> Result:
@@ -103,8 +77,25 @@ class Carriage:
             result = self._one_by_one(self.provider, claim)
         else:
             raise TypeError(f"{type(self.provider).__name__} carries neither messages nor batches")
+        if self.streak.too_long(Outcome.REJECTED):
+            outcomes.take_back(self.engine, self.held, self.streak.refused, self.clock())
         self.streak.judge()
         return result
+
+    def is_late(self) -> bool:
+        """Say whether readers who are still put off are given up now."""
+        return is_late(self.started, self.clock())
+
+    def put_off(self, result: Result, receipt: Receipt) -> Result:
+        """Say until when a chunk has to wait of which something was put off."""
+        asked = receipt.retry_after is not None
+        return replace(result, not_before=self.clock() + self.wait(receipt), asked=asked)
+
+    def give_up(self, letter: Letter, fate: Fate) -> Fate:
+        """Turn the fate of a reader whom the carrier puts off into a refusal, if that has gone on for too long."""
+        if fate[0] is Outcome.DEFERRED and letter.again and self.is_late():
+            return Outcome.REJECTED, GIVEN_UP + fate[1]
+        return fate
 
     def _settle(self, claim: Claim, result: Result) -> Result:
         outcomes.settle(self.engine, claim, result, self.clock())
@@ -123,7 +114,7 @@ class Carriage:
             raise
         except BaseException as error:
             round_.break_off(f"{CUT_SHORT}: {type(error).__name__}")
-            self._settle(claim, round_.result("broken off", CUT_SHORT))
+            self._settle(claim, round_.result(IN_DOUBT if round_.in_doubt else "broken off", CUT_SHORT))
             raise
         return self._settle(claim, round_.result(round_.word, round_.detail))
 
@@ -142,8 +133,12 @@ class Carriage:
         if receipt.outcome is Outcome.REJECTED and not receipt.exceptions and len(claim.letters) > 1:
             return self._refused_as_a_whole(claim, receipt)
         result = self._settle(claim, self._interpret(claim, receipt))
-        self.streak.add(receipt.outcome, receipt.detail)
-        self.told(len(claim.letters) - sum(fate[0] is Outcome.DEFERRED for fate in result.fates.values()))
+        refused = [letter for letter, fate in result.fates.items() if fate[0] is Outcome.REJECTED]
+        said: Fate = (receipt.outcome, receipt.detail)
+        said = _repeatable(said) if self.provider.guard is Guard.REPEATABLE else said
+        self.streak.add(*said, refused, late=self.is_late())
+        if not result.in_vain:
+            self.told(len(claim.letters) - sum(fate[0] is Outcome.DEFERRED for fate in result.fates.values()))
         return result
 
     def _refused_as_a_whole(self, claim: Claim, receipt: Receipt) -> Result:
@@ -158,23 +153,26 @@ class Carriage:
         )
 
     def _interpret(self, claim: Claim, receipt: Receipt) -> Result:
-        fates = {one: receipt.exceptions.get(one.reader, (receipt.outcome, receipt.detail)) for one in claim.letters}
+        own = {one: receipt.exceptions.get(one.reader) for one in claim.letters}
+        fates = {
+            one: self.give_up(one, fate) if fate else (receipt.outcome, receipt.detail) for one, fate in own.items()
+        }
+        if {fate[0] for fate in fates.values()} == {Outcome.UNKNOWN}:
+            return self._in_doubt(claim, receipt)
+        word = str(receipt.outcome)
         if self.provider.guard is Guard.REPEATABLE:
+            word = IN_DOUBT if Outcome.UNKNOWN in {fate[0] for fate in fates.values()} else word
             fates = {one: _repeatable(fate) for one, fate in fates.items()}
         kinds = {fate[0] for fate in fates.values()}
-        if kinds == {Outcome.DEFERRED}:
-            later = self.clock() + self.wait(receipt)
-            return Result(0, {}, "deferred", receipt.detail, receipt.reference, not_before=later)
-        if kinds == {Outcome.UNKNOWN}:
-            return self._in_doubt(claim, receipt)
-        not_before = self.clock() + self.wait(receipt) if Outcome.DEFERRED in kinds else None
-        return Result(
-            len(claim.letters), fates, str(receipt.outcome), receipt.detail, receipt.reference, not_before=not_before
-        )
+        if Outcome.DEFERRED not in kinds:
+            return Result(len(claim.letters), fates, word, receipt.detail, receipt.reference)
+        whole = receipt.outcome is Outcome.DEFERRED and not any(own.values())  # which says nothing of its readers
+        done = Result(0, {}, word, receipt.detail) if whole else Result(len(claim.letters), fates, word, receipt.detail)
+        return self.put_off(replace(done, reference=receipt.reference, in_vain=kinds == {Outcome.DEFERRED}), receipt)
 
     def _in_doubt(self, claim: Claim, receipt: Receipt) -> Result:
         if self.provider.guard is Guard.REPEATABLE:
-            return Result(0, {}, "deferred", receipt.detail, not_before=self.clock() + self.wait(receipt))
+            return self.put_off(Result(0, {}, IN_DOUBT, receipt.detail, in_vain=True), receipt)
         again = {one: (Outcome.UNKNOWN, receipt.detail) for one in claim.letters if one.again}
         return Result(0, again, "unknown", receipt.detail, receipt.reference, rest=rest_state(self.provider))
 
@@ -191,6 +189,7 @@ class _Round:
     fates: dict[Letter, Fate] = field(default_factory=dict)
     in_flight: Letter | None = None
     put_off: Receipt | None = None
+    in_doubt: bool = False
     reference: str = ""
 
     @property
@@ -200,6 +199,8 @@ class _Round:
 
     @property
     def word(self) -> str:
+        if self.in_doubt:
+            return IN_DOUBT
         if self.put_off is not None and not self.accepted:
             return "deferred"
         return "stopped" if self.attempted < len(self.claim.letters) else "accepted"
@@ -209,11 +210,14 @@ class _Round:
         return self.put_off.detail if self.put_off else ""
 
     def result(self, word: str, detail: str) -> Result:
-        not_before = self.on.clock() + self.on.wait(self.put_off) if self.put_off else None
-        return Result(self.attempted, self.fates, word, detail, self.reference, not_before=not_before)
+        done = Result(self.attempted, self.fates, word, detail, self.reference)
+        if self.put_off is None:
+            return done
+        return self.on.put_off(replace(done, in_vain=not self.accepted), self.put_off)
 
     def break_off(self, detail: str) -> None:
         """Call the message unknown that was under way, unless its outcome is known already."""
+        self.in_doubt = self.in_doubt or (self.in_flight is not None and not self.tracked)
         if self.in_flight is not None and self.tracked:
             self.fates.setdefault(self.in_flight, (Outcome.UNKNOWN, detail))
             self.attempted = self.claim.letters.index(self.in_flight) + 1
@@ -245,9 +249,12 @@ class _Round:
 
     def _note(self, letter: Letter, receipt: Receipt) -> None:
         """Take an outcome down. Until that is done the letter counts as under way: an interruption may come here."""
-        fate: Fate = (receipt.outcome, receipt.detail)
+        fate = said = (receipt.outcome, receipt.detail)
         if not self.tracked:
-            fate = _repeatable(fate)
+            self.in_doubt = self.in_doubt or receipt.outcome is Outcome.UNKNOWN
+            fate = said = _repeatable(fate)
+        if receipt.outcome is Outcome.DEFERRED and receipt.retry_after is None:  # else it is not about the reader
+            fate = self.on.give_up(letter, fate)
         exceptional = fate[0] is not Outcome.ACCEPTED or letter.again
         if exceptional:
             self.fates[letter] = fate
@@ -258,7 +265,7 @@ class _Round:
         elif fate[0] is Outcome.DEFERRED:
             self.put_off = receipt
         self.reference = receipt.reference or self.reference
-        self.on.streak.add(*fate)
+        self.on.streak.add(*said, [letter], late=self.on.is_late())
         if fate[0] is not Outcome.DEFERRED:
             self.on.told(1)
         if exceptional and self.tracked:  # at once and to the disk: the flight log is for accepted ones only

@@ -24,26 +24,45 @@ from newsletter.mailing.tables import AnyRow, attempt, chunk
 
 
 def claim(
-    engine: Engine, held: Lease, mailing: Mailing, choices: Mapping[int, frozenset[int]], now: dt.datetime
+    engine: Engine,
+    held: Lease,
+    mailing: Mailing,
+    choices: Mapping[int, frozenset[int]],
+    now: dt.datetime,
+    *,
+    other_end: bool = False,
 ) -> Claim | None:
-    """Claim the next chunk that is ready; None when there is none.
+    """Claim the next chunk that is ready, of those not tried yet the first, or at the `other_end` the last.
 
-    Readers who left, were suppressed or cannot be reached are recorded in the same transaction. Raises LostLeaseError.
+    None when there is none. Readers who left, were suppressed or cannot be reached are recorded in the same
+    transaction. Raises LostLeaseError.
     """
-    due = or_(chunk.c.not_before.is_(None), chunk.c.not_before <= now)
-    query = select(chunk).where(chunk.c.mailing == mailing.id, chunk.c.state == "ready", due)
     sifted = 0
     with writing(engine) as connection:
         until = lease.renew(connection, held, now)
-        while (row := connection.execute(query.order_by(chunk.c.first).limit(1)).one_or_none()) is not None:
+        while (row := _next(connection, mailing.id, now, other_end=other_end)) is not None:
             found = waiting(connection, row, mailing, choices)
             letters = _sift(connection, row, found, now)
             sifted += len(found) - len(letters)
             if letters:
                 claimed = _intend(connection, row, letters, mailing, held, (now, until))
-                return replace(claimed, sifted=sifted)
+                return replace(claimed, sifted=sifted, fresh=row.done < row.n and row.not_before is None)
             connection.execute(_of(row).values(state="accepted", done=row.n, not_before=None))
     return None
+
+
+def _next(connection: Connection, mailing: int, now: dt.datetime, *, other_end: bool) -> AnyRow | None:
+    """Choose a chunk: one that nobody has put off, else the one that waits longest.
+
+    So nobody waits for a reader whom the carrier puts off for days, and of those each has a turn.
+    """
+    ready = select(chunk).where(chunk.c.mailing == mailing, chunk.c.state == "ready").limit(1)
+    untried = ready.where(chunk.c.not_before.is_(None), chunk.c.done < chunk.c.n)
+    fresh = connection.execute(untried.order_by(chunk.c.first.desc() if other_end else chunk.c.first)).one_or_none()
+    if fresh is not None:
+        return fresh
+    due = ready.where(or_(chunk.c.not_before.is_(None), chunk.c.not_before <= now))
+    return connection.execute(due.order_by(chunk.c.not_before.nulls_first(), chunk.c.first)).one_or_none()
 
 
 def _sift(

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from newsletter.config import Project
 from newsletter.database.engine import reading, writing
 from newsletter.edition.model import Edition
-from newsletter.errors import NewsletterError, StoppedError, TryLaterError
-from newsletter.mailing import audience, claims, encode, headers, lease, ledger, recovery
+from newsletter.errors import NewsletterError, StoppedError
+from newsletter.mailing import audience, claims, encode, headers, lease, ledger, recovery, resume
 from newsletter.mailing.audience import KIND, Audience
 from newsletter.mailing.carry import Carriage, make_batch
 from newsletter.mailing.flight import flight_log
@@ -88,15 +88,16 @@ def utc_now() -> dt.datetime:
 def plan(order: Order, *, clock: Clock = utc_now) -> Plan:
     """Say what a send would do, without doing anything.
 
-    Raises StoppedError when the mailing is under way with another edition, TryLaterError when somebody is sending it.
+    Raises StoppedError when the mailing is under way with another edition or carrier, TryLaterError when somebody is
+    sending it.
     """
     headers.known_list(order.project.settings, order.list)
     with reading(order.engine) as connection:
         counted = audience.count(connection, order.list, order.edition)
         one = ledger.find(connection, order.edition.slug, order.list, KIND)
         if one is not None:
-            _refuse_second_sender(connection, one, clock())
-            if not _may_go_on(connection, order, one):
+            resume.refuse_second_sender(connection, one, clock())
+            if not resume.may_go_on(connection, one, order.edition, order.provider):
                 one = None
     status = ledger.status(order.engine, one.name)[0] if one else None
     if status is None or one is None:
@@ -116,29 +117,6 @@ def _requests(order: Order, counted: Audience) -> int:
     return sum(math.ceil(number / order.provider.chunk_size) for number in counted.variants.values())
 
 
-def _refuse_second_sender(connection: Connection, one: Mailing, now: dt.datetime) -> None:
-    present = lease.holder(connection, one.id, lease.this_process(), now)
-    if present is not None:
-        raise TryLaterError(f"{one.name}: {present}; try again when that is done")
-
-
-def _may_go_on(connection: Connection, order: Order, one: Mailing) -> bool:
-    """Say whether a mailing found in the ledger is this one; False when nothing of it left, so it may be frozen anew.
-
-    Raises StoppedError when it is under way with another edition or carrier.
-    """
-    same_edition = one.digest == order.edition.digest
-    if one.finished_at is not None or (same_edition and one.provider == order.provider.name):
-        return True
-    if ledger.nothing_left_yet(connection, one):
-        return False
-    what = "the issue, a template or newsletter.yaml" if not same_edition else "the carrier in newsletter.yaml"
-    raise StoppedError(
-        f"{one.name}: {what} has changed since this mailing was frozen on {one.created_at:%Y-%m-%d %H:%M} UTC, and part"
-        " of its readers have it already; bring back what has changed ('git diff' shows it), then send again"
-    )
-
-
 def send(order: Order, told: Told | None = None, *, clock: Clock = utc_now, sleep: Sleep = time.sleep) -> Summary:
     """Send an edition to everybody on a list who does not have it; `told` is called after every message or batch.
 
@@ -149,7 +127,7 @@ def send(order: Order, told: Told | None = None, *, clock: Clock = utc_now, slee
     with reading(order.engine) as connection:  # a sender in the middle of a write would make us wait for this answer
         present = ledger.find(connection, order.edition.slug, order.list, KIND)
         if present is not None:
-            _refuse_second_sender(connection, present, clock())
+            resume.refuse_second_sender(connection, present, clock())
     begun = _begin(order, clock())
     if begun is None:
         return Summary(ledger.status(order.engine, order.name)[0], nothing_to_do=True)
@@ -174,8 +152,8 @@ def _begin(order: Order, now: dt.datetime) -> tuple[Mailing, Lease] | None:
     with writing(order.engine) as connection:
         one = ledger.find(connection, order.edition.slug, order.list, KIND)
         if one is not None:
-            _refuse_second_sender(connection, one, now)
-            if not _may_go_on(connection, order, one):
+            resume.refuse_second_sender(connection, one, now)
+            if not resume.may_go_on(connection, one, order.edition, order.provider):
                 ledger.forget(connection, one.id)
                 one = None
         if one is None:
@@ -183,7 +161,7 @@ def _begin(order: Order, now: dt.datetime) -> tuple[Mailing, Lease] | None:
             one = ledger.find(connection, order.edition.slug, order.list, KIND)
         if one is None:
             raise LookupError(order.name)
-        if one.finished_at is not None and (one.digest != order.edition.digest or one.provider != order.provider.name):
+        if one.finished_at is not None and not resume.is_same(one, order.edition, order.provider):
             return None
         held = lease.take(connection, one.id, lease.this_process(), now)
         recovery.sweep(connection, held, order.provider, now)
@@ -211,20 +189,21 @@ def _carry_all(order: Order, one: Mailing, held: Lease, told: Told | None, pace:
             stopping=pace.stop,
             told=counter.add,
             wait=pace.wait_for,
+            started=one.started_at,
         )
         while True:
             pace.may_go_on()
-            claim = claims.claim(order.engine, held, one, choices, pace.clock())
+            claim = claims.claim(order.engine, held, one, choices, pace.clock(), other_end=pace.doubtful)
             if claim is not None:
                 busy = True
                 counter.add(claim.sifted)
-                pace.after(carriage.carry(claim))
+                pace.after(carriage.carry(claim), fresh=claim.fresh)
                 continue
             with reading(order.engine) as connection:
                 due = claims.next_due(connection, one.id)
             if due is None:
                 break
-            pace.until(due)
+            pace.until_due(due)
     with writing(order.engine) as connection:
         ledger.mark_finished(connection, one.id, pace.clock())
     return busy

@@ -16,12 +16,12 @@ from newsletter.database.engine import reading, writing
 from newsletter.mailing import encode, lease, ledger
 from newsletter.mailing.carry import make_batch
 from newsletter.mailing.lease import Lease
-from newsletter.mailing.ledger import LOST, Mailing
-from newsletter.mailing.letters import Letter, read_letters
+from newsletter.mailing.ledger import IN_DOUBT, LOST, Mailing
+from newsletter.mailing.letters import Letter, read_letters, waiting
 from newsletter.mailing.message import Compiler
 from newsletter.mailing.outcomes import has, note_fates
 from newsletter.mailing.tables import AnyRow, attempt, chunk, delivery, exception
-from newsletter.providers.base import BatchCarrier, MessageCarrier, Outcome, Provider
+from newsletter.providers.base import BatchCarrier, Guard, MessageCarrier, Outcome, Provider
 
 NOT_THERE = "the carrier does not have it"
 
@@ -58,7 +58,42 @@ def reconcile(inquiry: Inquiry, now: dt.datetime) -> int:
                 lease.renew(connection, inquiry.held, now)
                 _resolve(connection, row, letters, answers, now)
                 ledger.mark_finished(connection, inquiry.mailing.id, now)
+    return known + _reconcile_leavers(inquiry, now)
+
+
+def _reconcile_leavers(inquiry: Inquiry, now: dt.datetime) -> int:
+    """Find the copies of readers who left after an interruption, of a carrier that is simply given the others again."""
+    provider, known = inquiry.provider, 0
+    if not isinstance(provider, MessageCarrier) or provider.guard is not Guard.REPEATABLE:
+        return known
+    with reading(inquiry.engine) as connection:
+        rows = _interrupted(connection, inquiry.mailing)
+    for row in rows:
+        with reading(inquiry.engine) as connection:
+            found = waiting(connection, row, inquiry.mailing, inquiry.choices)
+        leavers = [letter for letter, why_not in found if why_not and encode.unreachable(letter.address) is None]
+        asked = _ask_one_by_one(inquiry.compiler, provider, leavers)
+        there = {letter: fate for letter, fate in asked.items() if fate[0] is Outcome.ACCEPTED}
+        if there:
+            with writing(inquiry.engine) as connection:
+                lease.renew(connection, inquiry.held, now)
+                others = dict.fromkeys((letter for letter, _ in found), (Outcome.DEFERRED, row.last_error))
+                _settle(connection, row, others | there, now)
+        known += len(there)
     return known
+
+
+def _interrupted(connection: Connection, mailing: Mailing) -> Sequence[AnyRow]:
+    """Return the chunks that wait to be repeated."""
+    last = and_(
+        attempt.c.mailing == chunk.c.mailing, attempt.c.chunk == chunk.c.seq, attempt.c.number == chunk.c.attempt
+    )
+    return connection.execute(
+        select(chunk)
+        .join(attempt, last)
+        .where(chunk.c.mailing == mailing.id, chunk.c.state == "ready", attempt.c.outcome == IN_DOUBT)
+        .order_by(chunk.c.first)
+    ).all()
 
 
 def _doubtful(connection: Connection, mailing: Mailing) -> Sequence[AnyRow]:
@@ -119,10 +154,13 @@ def _resolve(
     if row.state in LOST:
         for letter in letters:
             fates.setdefault(letter, (Outcome.UNKNOWN, row.last_error))
+    _settle(connection, row, fates, now, whole=row.state in LOST)
+
+
+def _settle(connection: Connection, row: AnyRow, fates: Answers, now: dt.datetime, *, whole: bool = True) -> None:
+    """Write down what became of readers; if they are the `whole` rest of a chunk, it is settled with that."""
     note_fates(connection, row.mailing, row.seq, fates, now)
-    values: dict[str, object] = {}
-    if row.state in LOST:
-        values = {"done": row.n, "state": "accepted"}
+    values: dict[str, object] = {"done": row.n, "state": "accepted"} if whole else {}
     if has(connection, row.mailing, row.seq, "deferred"):
         values["state"] = "ready"
     if values:

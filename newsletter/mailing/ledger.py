@@ -13,9 +13,10 @@ from sqlalchemy import Connection, Engine, Row, Subquery, and_, case, delete, ex
 
 from newsletter.database.engine import reading
 from newsletter.errors import NewsletterError
-from newsletter.mailing.tables import AnyRow, chunk, delivery, exception, mailing
+from newsletter.mailing.tables import AnyRow, attempt, chunk, delivery, exception, mailing
 
 OPEN = ("ready", "sending")
+IN_DOUBT = "in doubt"  # how an attempt ended that may have delivered what is pending, because it may be repeated
 LOST = ("unknown", "held")
 
 
@@ -29,6 +30,7 @@ class Mailing:
     list: str
     digest: str
     provider: str
+    carrier_place: str
     created_at: dt.datetime
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
@@ -207,7 +209,8 @@ def nothing_left_yet(connection: Connection, one: Mailing) -> bool:
     """Say whether not a single message of a mailing was taken by anybody, or may have been."""
     said = _status(connection, one.name)[0]
     under_way = exists().where(chunk.c.mailing == one.id, chunk.c.state == "sending")
-    return said.accepted + said.unknown == 0 and not connection.execute(select(under_way)).scalar_one()
+    in_doubt = exists().where(attempt.c.mailing == one.id, attempt.c.outcome == IN_DOUBT)
+    return said.accepted + said.unknown == 0 and not connection.execute(select(or_(under_way, in_doubt))).scalar_one()
 
 
 def forget(connection: Connection, identity: int) -> None:

@@ -15,7 +15,7 @@ from newsletter.subscribers.tables import reader, subscription
 
 @dataclass(frozen=True)
 class Letter:
-    """One reader of a claimed chunk; `again` when the carrier put this reader off before."""
+    """One reader of a claimed chunk; `again` when the carrier put this reader off, or its refusal was taken back."""
 
     seq: int
     reader: int
@@ -23,6 +23,7 @@ class Letter:
     name: str
     chosen: frozenset[int]
     again: bool = False
+    taken_back: bool = False
 
 
 def waiting(
@@ -40,7 +41,10 @@ def read_letters(
     choices: Mapping[int, frozenset[int]],
     which: ColumnElement[bool],
 ) -> list[tuple[Letter, str | None]]:
-    """Read readers of a chunk: name and address as they are now, the choice of subjects as it was frozen."""
+    """Read readers of a chunk: name and address as they are now, the choice of subjects as it was frozen.
+
+    Those not tried yet come first, then those put off, whoever has waited longest before the others.
+    """
     joined = delivery.outerjoin(reader, reader.c.id == delivery.c.reader)
     joined = joined.outerjoin(
         subscription, and_(subscription.c.reader == delivery.c.reader, subscription.c.list == mailing.list)
@@ -58,20 +62,18 @@ def read_letters(
             subscription.c.status,
             is_suppressed().label("suppressed"),
             exception.c.kind,
+            exception.c.taken_back,
         )
         .select_from(joined)
         .where(delivery.c.mailing == mailing.id, delivery.c.seq.between(row.first, row.first + row.n - 1), which)
-        .order_by(exception.c.kind.is_not(None), delivery.c.seq)
+        .order_by(exception.c.kind.is_not(None), exception.c.at, delivery.c.seq)
     )
-    return [
-        (
-            Letter(
-                one.seq, one.reader, one.address or "", one.name or "", choices[one.variant], again=one.kind is not None
-            ),
-            _why_not(one),
-        )
-        for one in connection.execute(query)
-    ]
+    return [(_letter(one, choices[one.variant]), _why_not(one)) for one in connection.execute(query)]
+
+
+def _letter(one: AnyRow, chosen: frozenset[int]) -> Letter:
+    again, taken_back = one.kind is not None, bool(one.taken_back)
+    return Letter(one.seq, one.reader, one.address or "", one.name or "", chosen, again, taken_back)
 
 
 def _why_not(one: AnyRow) -> str | None:

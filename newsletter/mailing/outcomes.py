@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, Update, and_, delete, exists, func, insert, select, update
@@ -27,7 +27,8 @@ Fates = Mapping[Letter, tuple[Outcome, str]]
 class Claim:
     """A chunk that is ours to send. `letters` are in the order of sending: first those not tried yet, by their seq.
 
-    `sifted` counts the readers who were recorded in the same transaction because they must not be sent this.
+    `sifted` counts the readers who were recorded in the same transaction because they must not be sent this; `fresh`
+    says that nobody has put this chunk off before.
     """
 
     mailing: int
@@ -39,6 +40,7 @@ class Claim:
     key: str
     letters: tuple[Letter, ...]
     sifted: int = 0
+    fresh: bool = False
 
     def done_after(self, attempted: int) -> int:
         """Return the chunk's settled places once so many letters have been tried."""
@@ -58,6 +60,7 @@ def note(
     """Write how one reader fared otherwise than the chunk."""
     connection.execute(delete(exception).where(exception.c.mailing == mailing, exception.c.reader == letter.reader))
     row = {"mailing": mailing, "reader": letter.reader, "chunk": chunk_seq, "seq": letter.seq}
+    row["taken_back"] = letter.taken_back
     connection.execute(insert(exception).values(**row, kind=kind, detail=without_addresses(detail), at=now))
 
 
@@ -83,6 +86,7 @@ class Result:
     """How a claimed chunk ended: how many letters were tried, what became of those that the ledger does not have yet.
 
     `rest` is the state of a chunk that still has places not settled: ready, or unknown when its request may have left.
+    `in_vain` says that all that was tried was put off, `asked` that the carrier said itself how long to wait.
     """
 
     attempted: int
@@ -92,6 +96,8 @@ class Result:
     reference: str = ""
     rest: str = "ready"
     not_before: dt.datetime | None = None
+    in_vain: bool = False
+    asked: bool = False
 
 
 def settle(engine: Engine, held: Claim, result: Result, now: dt.datetime) -> None:
@@ -128,6 +134,19 @@ def record(engine: Engine, held: Claim, attempted: int, fates: Fates, now: dt.da
         if kept.rowcount != 1:
             raise LostLeaseError
         note_fates(connection, held.mailing, held.chunk, fates, now)
+
+
+def take_back(engine: Engine, ours: Lease, refused: Iterable[Letter], now: dt.datetime) -> None:
+    """Make readers pending again whose refusals are not believed: they surely did not leave. Raises LostLeaseError."""
+    with writing(engine) as connection:
+        lease.renew(connection, ours, now)
+        for letter in refused:
+            own = and_(exception.c.mailing == ours.mailing, exception.c.reader == letter.reader)
+            where = select(exception.c.chunk).where(own).scalar_subquery()
+            settled = and_(chunk.c.mailing == ours.mailing, chunk.c.seq == where, chunk.c.state == "accepted")
+            connection.execute(update(chunk).where(settled).values(state="ready"))
+            connection.execute(update(exception).where(own).values(kind="deferred", taken_back=True, at=now))
+        ledger.mark_finished(connection, ours.mailing, now)
 
 
 def hold_on(engine: Engine, held: Claim, ours: Lease, now: dt.datetime) -> None:

@@ -22,13 +22,25 @@ _STEP = 1.0  # how often a wait looks whether somebody wants to stop
 
 
 class Pace:
-    """Counts the tries that brought nothing, and waits between them."""
+    """Counts the tries that brought nothing, and waits between them.
+
+    A chunk that was never tried before and is put off speaks of the carrier, so there is a wait before the next one.
+    One that is put off again may be the fault of its readers: the others that are due have their turns at once, and
+    all of these turns together are one try.
+    """
 
     def __init__(self, clock: Clock, sleep: Sleep, stop: Stop) -> None:
         self.clock = clock
         self.stop = stop
         self._sleep = sleep
         self._in_vain = 0
+        self._turns_in_vain = False
+        self._last = ""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether to look at the other end of the audience if the carrier takes anything: every second try in vain."""
+        return self._in_vain % 2 == 1
 
     def wait_for(self, receipt: Receipt) -> dt.timedelta:
         """Say how long to leave the carrier alone after it put something off."""
@@ -36,18 +48,32 @@ class Pace:
             return dt.timedelta(seconds=min(max(receipt.retry_after, 1.0), LONGEST_ASKED))
         return dt.timedelta(seconds=min(FIRST_WAIT * 2**self._in_vain, LONGEST_WAIT))
 
-    def after(self, result: Result) -> None:
+    def after(self, result: Result, *, fresh: bool) -> None:
         """Wait if a try brought nothing. Raises TryLaterError when that happens too often, or the wait is too long."""
-        if result.word != "deferred" or result.not_before is None:
-            self._in_vain = 0
+        if not result.in_vain or result.not_before is None:
+            self._in_vain, self._turns_in_vain = 0, False
             return
+        self._last = result.detail
+        if fresh or result.asked:
+            self._count()
+            self.until(result.not_before, result.detail)
+        else:
+            self._turns_in_vain = True
+
+    def until_due(self, moment: dt.datetime) -> None:
+        """Wait for what was put off, since nothing else is left. Raises as `after` and `until`."""
+        if self._turns_in_vain:
+            self._count()
+        self.until(moment, self._last)
+
+    def _count(self) -> None:
+        self._turns_in_vain = False
         self._in_vain += 1
         if self._in_vain >= TRIES:
             raise TryLaterError(
-                f"the carrier put us off {TRIES} times in a row, last: {result.detail}; nobody is marked as failed,"
+                f"the carrier put us off {TRIES} times in a row, last: {self._last}; nobody is marked as failed,"
                 " send again later"
             )
-        self.until(result.not_before, result.detail)
 
     def until(self, moment: dt.datetime, detail: str = "") -> None:
         """Wait until a moment. Raises TryLaterError when that is too long, StoppedError when somebody stops the run."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, select, update
 
 from newsletter.mailing.carry import rest_state
 from newsletter.mailing.lease import Lease
-from newsletter.mailing.ledger import LOST
+from newsletter.mailing.ledger import IN_DOUBT, LOST
 from newsletter.mailing.letters import Letter
 from newsletter.mailing.outcomes import close_attempt, has, note_fates
 from newsletter.mailing.tables import AnyRow, chunk, delivery, exception
@@ -33,7 +33,8 @@ def sweep(connection: Connection, held: Lease, provider: Provider, now: dt.datet
         else:
             _doubt(connection, row, now)
             _land(connection, row, row.done, rest_state(provider))
-        close_attempt(connection, row.token, "interrupted", INTERRUPTED, now)
+        word = IN_DOUBT if provider.guard is Guard.REPEATABLE else "interrupted"
+        close_attempt(connection, row.token, word, INTERRUPTED, now)
 
 
 def _give_up_flight(connection: Connection, row: AnyRow, now: dt.datetime) -> None:

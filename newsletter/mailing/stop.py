@@ -1,4 +1,4 @@
-"""Lets Ctrl-C and a polite kill end a send between two messages, so that nothing is left unknown."""
+"""Lets Ctrl-C, a polite kill and a closed terminal end a send between two messages: nothing is left unknown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
@@ -36,9 +36,15 @@ def stop_on_signals() -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, stop.ask) for number in SIGNALS}
+    wanted = [number for number in SIGNALS if not _is_for_nohup(number)]
+    before = {number: signal.signal(number, stop.ask) for number in wanted}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _is_for_nohup(number: signal.Signals) -> bool:
+    """Say whether a program that was started by nohup is to outlive its terminal."""
+    return number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -31,7 +32,8 @@ metadata = MetaData()
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]  # its columns are read by name
 
 # name: '<slug>-<list>', what editors call it; digest: of the edition that was frozen; provider: the carrier's name;
-# finished_at: when nothing was pending any more.
+# carrier_place: where it can be asked what it has, or a message be repeated; finished_at: when nothing was pending any
+# more.
 mailing = Table(
     "mailing",
     metadata,
@@ -42,6 +44,7 @@ mailing = Table(
     Column("kind", String(12), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("provider", String(40), nullable=False),
+    Column("carrier_place", Text, nullable=False, default=""),
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
     Column("finished_at", Moment),
@@ -142,6 +145,7 @@ attempt = Table(
 )
 
 # deferred: was put off by the carrier and is pending again; unknown: may or may not have left, and is not sent again.
+# taken_back: the carrier refused this reader once, in a row with others, and the refusal was not believed.
 exception = Table(
     "exception",
     metadata,
@@ -151,6 +155,7 @@ exception = Table(
     Column("seq", Integer, nullable=False),
     Column("kind", String(12), nullable=False),
     Column("detail", Text, nullable=False),
+    Column("taken_back", Boolean, nullable=False, default=False),
     Column("at", Moment, nullable=False),
     ForeignKeyConstraint(["mailing", "chunk"], ["chunk.mailing", "chunk.seq"], ondelete="CASCADE"),
     CheckConstraint("kind IN ('rejected', 'left', 'unknown', 'deferred')", name="exception_kind"),

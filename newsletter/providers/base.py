@@ -125,6 +125,13 @@ class Provider(ABC):
     def describe(self) -> str:
         """Say in a few words where mail goes, without any secret: 'smtp 127.0.0.1:25'."""
 
+    def place(self) -> str:
+        """Say where a look-up finds, or a repetition meets, what was sent before; "" when nothing depends on it.
+
+        While part of a mailing has left, it does not go on at another place. Nothing secret belongs into it.
+        """
+        return ""
+
     def close(self) -> None:  # noqa: B027 - most carriers hold nothing open
         """Let go of connections; sending again opens them anew."""
 

@@ -96,6 +96,11 @@ class Mailgun(BatchCarrier):
         mode = ", test mode: nothing is delivered" if self._settings.test_mode else ""
         return f"mailgun {self._settings.domain} ({host}{mode})"
 
+    def place(self) -> str:
+        """Return the host and the domain: another domain knows nothing of the events of this one."""
+        base = urllib.parse.urlsplit(self._settings.base_url)
+        return f"{base.netloc}{base.path}/{self._settings.domain}".lower()
+
     def close(self) -> None:
         """Let go of the connection."""
         self._web.close()

@@ -49,6 +49,10 @@ class Outbox(MessageCarrier):
         """Name the folder."""
         return f"outbox {display(self.folder)}"
 
+    def place(self) -> str:
+        """Return the folder: only there does the same message again make no second copy."""
+        return str(self.folder.resolve())
+
     def deliver(self, envelope: Envelope) -> Receipt:
         """Write one message. Raises ProviderStoppedError when the disk is full or the folder cannot be written."""
         target = self._path(envelope)

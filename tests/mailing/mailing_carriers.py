@@ -36,9 +36,13 @@ class Messages(MessageCarrier):
 
     answer: Callable[[int], Receipt] = lambda _: ACCEPTED
     sent: list[Envelope] = field(default_factory=list)
+    where: str = ""
 
     def describe(self) -> str:
         return "a scripted carrier"
+
+    def place(self) -> str:
+        return self.where
 
     def deliver(self, envelope: Envelope) -> Receipt:
         receipt = self.answer(envelope.reader)
@@ -86,9 +90,13 @@ class Batches(BatchCarrier):
     known: Mapping[int, Outcome] | None = None
     sent: list[Batch] = field(default_factory=list)
     asked: list[Batch] = field(default_factory=list)
+    where: str = ""
 
     def describe(self) -> str:
         return "a scripted carrier of batches"
+
+    def place(self) -> str:
+        return self.where
 
     def deliver(self, batch: Batch) -> Receipt:
         receipt = self.answer(batch)

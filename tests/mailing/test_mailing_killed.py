@@ -245,10 +245,11 @@ def test_killed_at_many_points_smtp_misses_nobody_and_leaves_at_most_one_unknown
     assert received(folder) == got
 
 
+@pytest.mark.usefixtures("hangups_heard")
 def test_a_polite_stop_leaves_nobody_unknown(house: House, sink: tuple[int, Path]) -> None:
     port, folder = sink
     house.enrol(range(1, 1001))
-    for number, polite in enumerate((signal.SIGINT, signal.SIGTERM)):
+    for number, polite in enumerate((signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
         with start(house, f"smtp:{port}") as process:
             assert process.stdout is not None
             assert process.stderr is not None

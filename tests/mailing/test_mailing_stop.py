@@ -7,7 +7,7 @@ import signal
 import threading
 
 import pytest
-from mailing_carriers import Messages
+from mailing_carriers import ACCEPTED, Messages
 from mailing_house import House
 
 from newsletter.errors import StoppedError
@@ -25,6 +25,30 @@ def test_the_second_signal_is_not_waited_for_and_the_old_handlers_come_back() ->
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.usefixtures("hangups_heard")
+def test_a_closed_terminal_stops_the_run_between_two_messages(house: House) -> None:
+    house.enrol(range(1, 11))
+
+    def hang_up(reader: int) -> Receipt:
+        if reader == 4:
+            os.kill(os.getpid(), signal.SIGHUP)
+        return ACCEPTED
+
+    with pytest.raises(StoppedError, match="stopped as asked"):
+        dispatch.send(house.order(Messages(hang_up)), clock=house.clock)
+    assert house.counts() == {"accepted": 4, "pending": 6}
+
+
+def test_what_nohup_started_outlives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_in_another_thread_signals_are_left_alone(house: House) -> None:

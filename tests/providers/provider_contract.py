@@ -72,7 +72,8 @@ class ProviderContract:
         assert set(carrier.settings.model_fields) >= {"name"}
         assert carrier.describe().startswith(carrier.name)
         assert "\n" not in carrier.describe()
-        assert SECRET not in carrier.describe() + repr(vars(carrier))
+        assert (carrier.place() == "") is (carrier.guard is Guard.NONE)
+        assert SECRET not in carrier.describe() + carrier.place() + repr(vars(carrier))
 
 
 class MessageCarrierContract(ProviderContract):

@@ -373,6 +373,12 @@ def test_it_says_when_nothing_is_really_delivered() -> None:
     )
 
 
+def test_its_place_is_the_host_and_the_domain_and_not_the_key() -> None:
+    assert carrier_for("https://api.mailgun.net").place() == "api.mailgun.net/mg.example.org"
+    other = carrier_for("https://API.eu.mailgun.net/", domain="MG2.example.org")
+    assert other.place() == "api.eu.mailgun.net/mg2.example.org"
+
+
 def test_a_batch_is_merged_the_same_whatever_comes_after_it() -> None:
     given: Batch = batch([1], text="__NL_NAME__%recipient.x%__NL_NAME__\n", names="A%B")
     carrier = carrier_for("https://api.mailgun.net")

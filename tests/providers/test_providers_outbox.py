@@ -51,6 +51,13 @@ def test_a_mailing_whose_name_would_leave_the_folder_is_refused(tmp_path: Path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_its_place_is_the_folder_however_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "other")
+    named = [open_provider({"name": "outbox", "folder": folder}, tmp_path).place() for folder in ("other", "link", "a")]
+    assert named == [str(tmp_path / "other"), str(tmp_path / "other"), str(tmp_path / "a")]
+
+
 def test_it_knows_only_the_very_same_message(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     outbox.deliver(envelope(7))

@@ -1,0 +1,60 @@
+"""Whether a mailing that was begun may go on with what is asked for now: the edition, the carrier and its place."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import Connection
+
+from newsletter.edition.model import Edition
+from newsletter.errors import StoppedError, TryLaterError
+from newsletter.mailing import lease, ledger
+from newsletter.mailing.ledger import Mailing
+from newsletter.providers.base import Guard, Provider
+
+
+def refuse_second_sender(connection: Connection, one: Mailing, now: dt.datetime) -> None:
+    """Raise TryLaterError when another sender is at work on a mailing."""
+    present = lease.holder(connection, one.id, lease.this_process(), now)
+    if present is not None:
+        raise TryLaterError(f"{one.name}: {present}; try again when that is done")
+
+
+def is_same(one: Mailing, edition: Edition, provider: Provider) -> bool:
+    """Say whether a mailing was frozen with this edition for this kind of carrier."""
+    return one.digest == edition.digest and one.provider == provider.name
+
+
+def may_go_on(connection: Connection, one: Mailing, edition: Edition, provider: Provider) -> bool:
+    """Say whether a mailing found in the ledger is this one; False when nothing of it left, so it may be frozen anew.
+
+    Raises StoppedError when it is under way with another edition or carrier, or the carrier's place has changed.
+    """
+    same = is_same(one, edition, provider)
+    moved = provider.guard is not Guard.NONE and one.carrier_place != provider.place()
+    if one.finished_at is not None:
+        if same and moved and ledger.has_unknown(connection, one.id):
+            raise StoppedError(_moved(one, provider))
+        return True
+    if same and not moved:
+        return True
+    if ledger.nothing_left_yet(connection, one):
+        return False
+    raise StoppedError(_moved(one, provider) if same else _changed(one, edition))
+
+
+def _changed(one: Mailing, edition: Edition) -> str:
+    what = "the carrier in newsletter.yaml has changed"
+    if one.digest != edition.digest:
+        what = "the issue, a template or newsletter.yaml has changed, or the program was upgraded,"
+    return (
+        f"{one.name}: {what} since this mailing was frozen on {one.created_at:%Y-%m-%d %H:%M} UTC, and part of its"
+        " readers have it already; bring back what has changed ('git diff' shows it), then send again"
+    )
+
+
+def _moved(one: Mailing, provider: Provider) -> str:
+    return (
+        f"{one.name}: this mailing was begun with {one.provider} at {one.carrier_place}, and only there can be told who"
+        f" has it already, not at {provider.place()}; bring that setting back in newsletter.yaml, then send again"
+    )
