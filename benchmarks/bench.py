@@ -83,7 +83,8 @@ def smtp_sink(*options: str) -> Iterator[int]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = int(listening.getsockname()[1])
-    command = [program, "-u", getpass.getuser(), *options, f"127.0.0.1:{port}", "64"]
+    user = ("-u", getpass.getuser()) if os.geteuid() == 0 else ()  # root must name one, and nobody else may
+    command = [program, *user, *options, f"127.0.0.1:{port}", "64"]
     with subprocess.Popen(command) as sink:
         try:
             _wait_for(port)

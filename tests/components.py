@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 from pathlib import Path
@@ -25,3 +26,8 @@ def component(name: str) -> str:
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+def sink_user() -> tuple[str, ...]:
+    """Return what smtp-sink must be told of its user: root must name one, and nobody else may."""
+    return ("-u", getpass.getuser()) if os.geteuid() == 0 else ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import email
 import email.policy
-import getpass
 import random
 import re
 import signal
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from components import sink_user
 from mailing_carriers import ACCEPTED, DEFERRED, Asked, Batches, BlindBatches, Messages, Repeatable
 from mailing_house import House, edition
 from sqlalchemy import update
@@ -194,9 +194,7 @@ def sink(tmp_path: Path, smtp_sink_program: str) -> Iterator[tuple[int, Path]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [smtp_sink_program, "-u", getpass.getuser(), "-d", "m.", f"127.0.0.1:{port}", "100"], cwd=folder
-    )
+    server = subprocess.Popen([smtp_sink_program, *sink_user(), "-d", "m.", f"127.0.0.1:{port}", "100"], cwd=folder)
     try:
         deadline = time.monotonic() + 10
         while not _answers(port):

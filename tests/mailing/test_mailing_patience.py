@@ -78,6 +78,26 @@ def test_of_readers_put_off_each_has_a_turn(house: House) -> None:
     assert house.counts() == {"accepted": 400 - 32 + 2, "pending": 30}
 
 
+@pytest.mark.parametrize("kind", [Messages, Repeatable])
+def test_a_carrier_so_slow_to_put_readers_off_that_others_are_due_again_meanwhile_is_left_too(
+    house: House, kind: type[Messages]
+) -> None:
+    house.enrol(range(1, 401))
+    full = {3, 103, 203, 303}
+    tries: list[int] = []
+
+    def answer(reader: int) -> Receipt:
+        tries.append(reader)
+        assert len(tries) < 600
+        house.clock.forward(seconds=45.0 if reader in full else 0.0)
+        return FULL if reader in full else ACCEPTED
+
+    with pytest.raises(TryLaterError, match="5 times in a row"):
+        send(house, kind(answer))
+    assert all(5 <= tries.count(reader) <= 10 for reader in full)
+    assert house.counts() == {"accepted": 396, "pending": 4}
+
+
 @pytest.mark.parametrize("kind", [Messages, Repeatable, Batches, RepeatableBatches])
 def test_a_carrier_that_puts_off_everybody_is_left_after_few_tries(
     house: House, kind: type[Messages | Batches]

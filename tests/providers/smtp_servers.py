@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import getpass
 import socket
 import ssl
 import subprocess
@@ -14,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from components import component
+from components import component, sink_user
 
 SILENCE = "say nothing, and wait until the client goes away"
 HANG_UP = "close the connection without a word"
@@ -46,7 +45,7 @@ def smtp_sink(dump: Path, *options: str) -> Iterator[int]:
     """Start a sink that writes every message into a folder; yields its port."""
     port = free_port()
     dump.mkdir(exist_ok=True)
-    command = [component("smtp-sink"), "-u", getpass.getuser(), "-d", f"{dump}/m.", *options, f"127.0.0.1:{port}", "64"]
+    command = [component("smtp-sink"), *sink_user(), "-d", f"{dump}/m.", *options, f"127.0.0.1:{port}", "64"]
     with subprocess.Popen(command) as sink:
         try:
             _wait_for(port)
