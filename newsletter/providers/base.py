@@ -119,7 +119,7 @@ class Provider(ABC):
 
         Every carrier that the settings file can name has this. Raises NewsletterError when a secret is missing.
         """
-        raise NotImplementedError(f"{cls.__name__} cannot be named in the settings")
+        raise TypeError(f"{cls.__name__} cannot be named in the settings")
 
     @abstractmethod
     def describe(self) -> str:

@@ -151,7 +151,7 @@ def test_a_carrier_that_no_settings_can_name_says_so() -> None:
         def deliver(self, envelope: object) -> object:  # type: ignore[override]
             return super().deliver(envelope)  # type: ignore[arg-type, safe-super]
 
-    with pytest.raises(NotImplementedError, match="Double cannot be named"):
+    with pytest.raises(TypeError, match="Double cannot be named"):
         Double.open(None, Path())
     assert "double" not in registry.PROVIDERS
 

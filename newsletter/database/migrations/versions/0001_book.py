@@ -88,4 +88,4 @@ def _readers() -> None:
 
 def downgrade() -> None:
     """Refuse: going back would drop readers and what they agreed to; a backup is the way back."""
-    raise NotImplementedError("the book is never thrown away by a migration")
+    raise RuntimeError("the book is never thrown away by a migration")

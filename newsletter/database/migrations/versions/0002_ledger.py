@@ -143,4 +143,4 @@ def _outcomes() -> None:
 
 def downgrade() -> None:
     """Refuse: going back would forget who got which issue; a backup is the way back."""
-    raise NotImplementedError("the ledger is never thrown away by a migration")
+    raise RuntimeError("the ledger is never thrown away by a migration")
