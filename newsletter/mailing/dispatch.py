@@ -197,7 +197,7 @@ def _carry_all(order: Order, one: Mailing, held: Lease, told: Told | None, pace:
             if claim is not None:
                 busy = True
                 counter.add(claim.sifted)
-                pace.after(carriage.carry(claim), fresh=claim.fresh)
+                pace.after(carriage.carry(claim), claim)
                 continue
             with reading(order.engine) as connection:
                 due = claims.next_due(connection, one.id)

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 
 from newsletter.errors import StoppedError, TryLaterError
-from newsletter.mailing.outcomes import Result
+from newsletter.mailing.outcomes import Claim, Result
 from newsletter.mailing.stop import Stop
 from newsletter.providers.base import Receipt
 
@@ -26,7 +26,7 @@ class Pace:
 
     A chunk that was never tried before and is put off speaks of the carrier, so there is a wait before the next one.
     One that is put off again may be the fault of its readers: the others that are due have their turns at once, and
-    all of these turns together are one try.
+    all of these turns together are one try, which ends when none is due or one would have its second turn.
     """
 
     def __init__(self, clock: Clock, sleep: Sleep, stop: Stop) -> None:
@@ -34,7 +34,7 @@ class Pace:
         self.stop = stop
         self._sleep = sleep
         self._in_vain = 0
-        self._turns_in_vain = False
+        self._turns: set[int] = set()  # chunks that had theirs in vain since the last try was counted
         self._last = ""
 
     @property
@@ -48,26 +48,27 @@ class Pace:
             return dt.timedelta(seconds=min(max(receipt.retry_after, 1.0), LONGEST_ASKED))
         return dt.timedelta(seconds=min(FIRST_WAIT * 2**self._in_vain, LONGEST_WAIT))
 
-    def after(self, result: Result, *, fresh: bool) -> None:
+    def after(self, result: Result, claim: Claim) -> None:
         """Wait if a try brought nothing. Raises TryLaterError when that happens too often, or the wait is too long."""
         if not result.in_vain or result.not_before is None:
-            self._in_vain, self._turns_in_vain = 0, False
+            self._in_vain = 0
+            self._turns.clear()
             return
         self._last = result.detail
-        if fresh or result.asked:
+        if claim.fresh or result.asked or claim.chunk in self._turns:
             self._count()
             self.until(result.not_before, result.detail)
         else:
-            self._turns_in_vain = True
+            self._turns.add(claim.chunk)
 
     def until_due(self, moment: dt.datetime) -> None:
         """Wait for what was put off, since nothing else is left. Raises as `after` and `until`."""
-        if self._turns_in_vain:
+        if self._turns:
             self._count()
         self.until(moment, self._last)
 
     def _count(self) -> None:
-        self._turns_in_vain = False
+        self._turns.clear()
         self._in_vain += 1
         if self._in_vain >= TRIES:
             raise TryLaterError(
