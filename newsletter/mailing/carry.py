@@ -54,7 +54,8 @@ def make_batch(compiler: Compiler, key: str, letters: Sequence[Letter]) -> Batch
 class Carriage:
     """What stays the same while chunk after chunk is carried; `wait` says how long to leave a carrier alone.
 
-    `started` is when the mailing began; None when it begins with this run.
+    `started` is when the mailing began, None when it begins with this run; `worked` says whether the carrier had taken
+    anybody's copy before.
     """
 
     engine: Engine
@@ -67,6 +68,7 @@ class Carriage:
     told: Callable[[int], None]
     wait: Callable[[Receipt], dt.timedelta]
     started: dt.datetime | None = None
+    worked: bool = False
     streak: Streak = field(default_factory=Streak)
 
     def carry(self, claim: Claim) -> Result:
@@ -92,8 +94,12 @@ class Carriage:
         return replace(result, not_before=self.clock() + self.wait(receipt), asked=asked)
 
     def give_up(self, letter: Letter, fate: Fate) -> Fate:
-        """Turn the fate of a reader whom the carrier puts off into a refusal, if that has gone on for too long."""
-        if fate[0] is Outcome.DEFERRED and letter.again and self.is_late():
+        """Turn the fate of a reader whom the carrier puts off into a refusal, if that has gone on for too long.
+
+        A carrier that has not taken a single copy of this mailing is not believed: it may be putting us off.
+        """
+        believed = self.worked or self.streak.taken
+        if fate[0] is Outcome.DEFERRED and letter.again and believed and self.is_late():
             return Outcome.REJECTED, GIVEN_UP + fate[1]
         return fate
 

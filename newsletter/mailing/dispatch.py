@@ -190,6 +190,7 @@ def _carry_all(order: Order, one: Mailing, held: Lease, told: Told | None, pace:
             told=counter.add,
             wait=pace.wait_for,
             started=one.started_at,
+            worked=counter.start.accepted > 0,
         )
         while True:
             pace.may_go_on()

@@ -114,7 +114,7 @@ class Provider(ABC):
     settings: ClassVar[type[Settings]]  # what newsletter.yaml may say below `provider:`
 
     @classmethod
-    def open(cls, settings: Any, root: Path) -> Provider:
+    def open(cls, settings: Any, root: Path) -> Provider:  # noqa: ARG003 - for those who override it
         """Make the carrier from its settings, a value of `cls.settings`; relative paths start at `root`.
 
         Every carrier that the settings file can name has this. Raises NewsletterError when a secret is missing.
