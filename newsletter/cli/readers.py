@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from newsletter.cli.base import Group, project_folder
-from newsletter.cli.show import as_json, columns
+from newsletter.cli.show import as_json, columns, counted
 
 LIST = click.option(
     "--list", "list_name", metavar="NAME", help="The list; by default the first one in newsletter.yaml."
@@ -116,7 +116,7 @@ def export(list_name: str | None, status: str | None, out: Path | None) -> None:
     with readers.open_readers(project_folder()) as room:
         count = room.export(list_name, status, out or sys.stdout)
     if out:
-        click.echo(f"{count} readers written to {out}; the file holds addresses: delete it when it has served")
+        click.echo(f"{counted(count, 'reader')} written to {out}; it holds addresses: delete it when it has served")
 
 
 @subscribers.command("list")
@@ -145,7 +145,7 @@ def list_(list_name: str | None, status: str | None, style: str) -> None:
     )
     if found:
         click.echo(columns(rows, ("id", "address", "name", "status", "lists", "follows")))
-    click.echo(f"{len(found)} readers")
+    click.echo(counted(len(found), "reader"))
 
 
 @subscribers.command()

@@ -11,7 +11,7 @@ import click
 
 from newsletter.cli.base import ISSUE, Command, complete_issue, project_folder
 from newsletter.cli.readers import FORMAT, LIST
-from newsletter.cli.show import as_json, columns, say_findings
+from newsletter.cli.show import as_json, columns, counted, say_findings
 
 if TYPE_CHECKING:
     from newsletter.mailing.dispatch import Plan, Progress, Told
@@ -72,7 +72,7 @@ def _ask(count: int) -> None:
     """Ask before anything leaves. Raises UsageError where nobody sits at a terminal."""
     if not sys.stdin.isatty():
         raise click.UsageError("nobody is here to ask; add --yes to send without asking")
-    click.confirm(f"Send to {count:,} readers?", abort=True)
+    click.confirm(f"Send to {counted(count, 'reader')}?", abort=True)
 
 
 def say_plan(plan: Plan, subject: str) -> None:
@@ -83,8 +83,8 @@ def say_plan(plan: Plan, subject: str) -> None:
         ("mailing", f"{plan.mailing} ({state})"),
         ("subject", subject),
         ("readers", f"{plan.to_send:,} to send to" + (f"; left out: {left_out}" if left_out else "")),
-        ("copies", f"{len(plan.audience.variants):,} different choices of countries"),
-        ("carrier", f"{plan.provider}, {plan.requests:,} requests"),
+        ("copies", counted(len(plan.audience.variants), "choice") + " of countries"),
+        ("carrier", f"{plan.provider}, {counted(plan.requests, 'request')}"),
     ]
     click.echo("\n".join(f"{title:<9}{value}" for title, value in rows))
 
@@ -117,9 +117,8 @@ def say_law(one: MailingStatus) -> None:
     """Write the law of the ledger with its numbers."""
     parts = f"{one.accepted:,} accepted + {one.rejected:,} rejected + {one.left:,} left"
     rest = f" + {one.unknown:,} unknown + {one.pending:,} pending"
-    click.echo(
-        f"{one.mailing}: {one.audience:,} readers = {parts}{rest}; {'complete' if one.complete else 'not complete'}"
-    )
+    state = "complete" if one.complete else "not complete"
+    click.echo(f"{one.mailing}: {counted(one.audience, 'reader')} = {parts}{rest}; {state}")
 
 
 def say_unknown(readers: tuple[UnknownReader, ...]) -> None:

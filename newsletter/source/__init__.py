@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from newsletter.source.events import MAX_DEPTH, MOST_FAULTS, Location, Plain
-from newsletter.source.files import MAX_BYTES, Source, display, parse, read
+from newsletter.source.files import MAX_BYTES, Source, display, parse, read, read_bytes
 from newsletter.source.models import known_keys, unknown_key, validate
 from newsletter.source.texts import Line, as_text, refused
 
@@ -20,6 +20,7 @@ __all__ = [
     "known_keys",
     "parse",
     "read",
+    "read_bytes",
     "refused",
     "unknown_key",
     "validate",

@@ -65,14 +65,18 @@ def read(path: Path, *, keep_faults: bool = False) -> Source:
     as in `parse`.
     """
     name = display(path)
+    return parse(name, read_bytes(path, name, MAX_BYTES), keep_faults=keep_faults)
+
+
+def read_bytes(path: Path, name: str, most: int) -> bytes:
+    """Read a file, and one byte more than `most` where there is more. Raises NewsletterError."""
     try:
         with path.open("rb") as handle:
-            data = handle.read(MAX_BYTES + 1)
+            return handle.read(most + 1)
     except FileNotFoundError:
         raise NewsletterError(f"{name}: there is no such file") from None
     except OSError as error:
         raise NewsletterError(f"{name}: cannot be read: {error.strerror}") from None
-    return parse(name, data, keep_faults=keep_faults)
 
 
 def parse(name: str, data: bytes, *, keep_faults: bool = False) -> Source:

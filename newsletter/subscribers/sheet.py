@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from newsletter import source
-from newsletter.errors import Fault, FaultsError, NewsletterError
+from newsletter.errors import Fault, FaultsError
 
 MAX_BYTES = 256 * 1024 * 1024
 
@@ -64,13 +64,7 @@ def read_sheet(path: Path, is_header: Callable[[tuple[str, ...]], bool]) -> Shee
 
 
 def _read(name: str, path: Path) -> bytes:
-    try:
-        with path.open("rb") as handle:
-            data = handle.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise NewsletterError(f"{name}: there is no such file") from None
-    except OSError as error:
-        raise NewsletterError(f"{name}: cannot be read: {error.strerror}") from None
+    data = source.read_bytes(path, name, MAX_BYTES)
     if len(data) > MAX_BYTES:
         raise FaultsError([Fault(name, 1, f"the file is larger than {MAX_BYTES // 1024**2} MiB; split it")])
     return data
