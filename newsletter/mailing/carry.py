@@ -44,9 +44,10 @@ def make_batch(compiler: Compiler, key: str, letters: Sequence[Letter]) -> Batch
     """Make the batch of letters that all have one choice of subjects."""
     return Batch(
         key=key,
-        tag=compiler.key,  # the issue and its list: the same issue on another list must not pass for this one
+        tag=compiler.edition.slug,
         merge=compiler.merge(letters[0].chosen),
         recipients=tuple(compiler.recipient(one.reader, one.address, one.name) for one in letters),
+        mailing=compiler.key,  # the issue and its list: the same issue on another list must not pass for this one
     )
 
 

@@ -113,6 +113,7 @@ class Compiler:
             sender=self._return_path(mark),
             recipient=recipient,
             data=b"".join(runs),
+            tag=self.edition.slug,
         )
 
     def _return_path(self, mark: str) -> str:

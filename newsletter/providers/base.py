@@ -3,10 +3,13 @@
 A carrier takes either one message at a time, ready to go (MessageCarrier: a folder, SMTP), or one body with the fields
 of many readers (BatchCarrier: an API that merges on its side). Both answer with outcomes, never with exceptions for
 what a network may do: an exception means that the run must stop with nobody marked as failed.
+
+One carrier serves several threads at once: whatever it keeps open, each call has for itself.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from abc import ABC, abstractmethod
@@ -18,6 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from newsletter.config import Settings
 from newsletter.errors import StoppedError
+from newsletter.providers.feedback import Feedback, HookCall, Hooks
 
 _NOT_PRINTED = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
@@ -35,7 +39,8 @@ class Guard(StrEnum):
     """What keeps a second copy from arriving when a first answer was lost."""
 
     NONE = "none"
-    REPEATABLE = "repeatable"  # the same key and bytes again make no second copy
+    REPEATABLE = "repeatable"  # the same reader again makes no second copy, whoever else is in the request, for ever
+    KEY = "key"  # the same key with the same bytes makes no second copy, for `window` seconds; `lookup` may go on then
     LOOKUP = "lookup"  # the carrier can be asked which readers it has
 
 
@@ -50,6 +55,7 @@ class Envelope(NamedTuple):
     sender: str  # the return path
     recipient: str
     data: bytes
+    tag: str = ""  # names the issue
 
 
 @dataclass(frozen=True)
@@ -76,12 +82,17 @@ class Recipient:
 
 @dataclass(frozen=True)
 class Batch:
-    """A chunk for a carrier that merges. `key` is the same on every attempt; `tag` names the issue."""
+    """A chunk for a carrier that merges.
+
+    `key` is the same on every attempt with the same readers; `tag` names the issue, and may be seen by the carrier.
+    `mailing` names issue and list, as `key` begins; both leave the house only through `opaque`.
+    """
 
     key: str
     tag: str
     merge: Merge
     recipients: tuple[Recipient, ...]
+    mailing: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,12 @@ class Provider(ABC):
     name: ClassVar[str]
     guard: ClassVar[Guard] = Guard.NONE
     chunk_size: ClassVar[int]  # most readers in one chunk of the ledger
+    max_bytes: ClassVar[int | None] = None  # of one request; what is built larger is answered as `split`, and not sent
+    window: ClassVar[float] = 0.0  # seconds; how long Guard.KEY holds
+    hooks: ClassVar[Hooks] = Hooks.NONE  # how the carrier tells of bounces later, and whether that can be verified
     settings: ClassVar[type[Settings]]  # what newsletter.yaml may say below `provider:`
+    connections: int = 1  # how many calls may be under way at once
+    rate: float | None = None  # calls a second that were agreed on; None: as fast as it goes
 
     @classmethod
     def open(cls, settings: Any, root: Path) -> Provider:  # noqa: ARG003 - for those who override it
@@ -132,8 +148,26 @@ class Provider(ABC):
         """
         return ""
 
+    def readers_per_request(self, copy_bytes: int) -> int:
+        """Say how many readers fit into one request when each copy has so many bytes."""
+        del copy_bytes
+        return self.chunk_size
+
+    def probe(self) -> str | None:
+        """Ask whether the key works, sending nothing; return what the carrier said, None when it cannot be asked.
+
+        Raises ProviderStoppedError when the key does not work, TryLaterError when nobody answers.
+        """
+        return None
+
+    @classmethod
+    def feedback(cls, call: HookCall, secret: str) -> tuple[Feedback, ...]:
+        """Read what a carrier reports of messages. Raises ForgedFeedbackError, before anything of it is believed."""
+        del call, secret
+        raise TypeError(f"{cls.__name__} reports nothing")
+
     def close(self) -> None:  # noqa: B027 - most carriers hold nothing open
-        """Let go of connections; sending again opens them anew."""
+        """Let go of connections; sending again opens them anew. No other call is under way."""
 
 
 class MessageCarrier(Provider):
@@ -169,6 +203,11 @@ class BatchCarrier(Provider):
         """
         del batch
         return None
+
+
+def opaque(name: str) -> str:
+    """Make a name of ours (a mailing, a chunk) fit to leave the house: 24 hexadecimal digits that tell nothing."""
+    return hashlib.sha256(name.encode()).hexdigest()[:24]
 
 
 def one_line(text: str | bytes, limit: int = 200) -> str:

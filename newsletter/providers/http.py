@@ -9,6 +9,7 @@ import ipaddress
 import json
 import re
 import ssl
+import threading
 import time
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
@@ -95,18 +96,37 @@ class NoAnswer:
     detail: str
 
 
+class _Line(threading.local):
+    """One thread's connection."""
+
+    session: requests.Session | None = None
+    last_used = 0.0
+
+
 class Web:
-    """Sends one request at a time. `auth` is a name and a key; neither shows in any message.
+    """Sends requests, one at a time in each thread. `auth` is a name and a key, `secret_headers` are for carriers that
+    take the key in a header of their own; neither shows in any message.
 
     The environment's proxies, certificates and .netrc are not looked at (`trust_env=False`): what a send does is in the
     settings alone, and it doubles the rate of small requests.
     """
 
-    def __init__(self, auth: tuple[str, str], connect_timeout: float = 10.0, read_timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        auth: tuple[str, str] | None = None,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 60.0,
+        *,
+        secret_headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._auth = auth
+        self._secret_headers = {name: value.encode() for name, value in (secret_headers or {}).items()}
         self._timeouts = (connect_timeout, read_timeout)
-        self._session: requests.Session | None = None
-        self._last_used = 0.0
+        self._line = _Line()
+        self._sessions: list[requests.Session] = []
+
+    def __repr__(self) -> str:
+        return "Web()"
 
     def ask(self, request: Request) -> Answer | NoAnswer:
         """Send a request once and read the answer. Redirects are answers, never followed.
@@ -120,8 +140,12 @@ class Web:
                 request.method,
                 request.url,
                 data=request.body or None,
-                headers={"User-Agent": f"country-newsletter/{__version__}", **request.headers},
-                auth=requests.auth.HTTPBasicAuth(*(part.encode() for part in self._auth)),
+                headers={
+                    "User-Agent": f"country-newsletter/{__version__}",
+                    **request.headers,
+                    **self._secret_headers,
+                },
+                auth=self._auth and requests.auth.HTTPBasicAuth(*(part.encode() for part in self._auth)),
                 timeout=self._timeouts,
                 allow_redirects=False,
                 stream=True,
@@ -132,23 +156,27 @@ class Web:
         except requests.RequestException as error:
             return _no_answer(error)
         finally:
-            self._last_used = time.monotonic()
+            self._line.last_used = time.monotonic()
 
     def close(self) -> None:
-        """Let go of the connection."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        """Let go of all threads' connections; no request is under way."""
+        while self._sessions:
+            self._sessions.pop().close()
+        self._line = _Line()
 
     def _opened(self) -> requests.Session:
         import requests  # noqa: PLC0415
 
-        if time.monotonic() - self._last_used > _IDLE:
-            self.close()
-        if self._session is None:
-            self._session = requests.Session()
-            self._session.trust_env = False
-        return self._session
+        line = self._line
+        if line.session is not None and time.monotonic() - line.last_used > _IDLE:
+            line.session.close()
+            self._sessions.remove(line.session)
+            line.session = None
+        if line.session is None:
+            line.session = requests.Session()
+            line.session.trust_env = False
+            self._sessions.append(line.session)
+        return line.session
 
     def _read(self, response: requests.Response) -> tuple[bytes, bool]:
         import requests  # noqa: PLC0415
@@ -188,6 +216,13 @@ def settled(answer: Answer | NoAnswer, provider: str, now: dt.datetime) -> Recei
     if not answer.complete:
         return Receipt(Outcome.UNKNOWN, f"{provider} answered {answer.status}, but the answer broke off")
     return answer
+
+
+def too_large(request: Request, limit: int | None) -> Receipt | None:
+    """Answer for the carrier when a request has more bytes than it takes: nothing leaves, the batch is to be cut."""
+    if limit is None or len(request.body) <= limit:
+        return None
+    return Receipt(Outcome.REJECTED, f"the request has {len(request.body)} bytes, {limit} are allowed", split=True)
 
 
 def retry_after(value: str | None, now: dt.datetime) -> float | None:

@@ -6,7 +6,6 @@ POST /v3/{domain}/messages and GET /v3/{domain}/events as Mailgun's own OpenAPI 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import re
 import urllib.parse
@@ -17,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from newsletter.config import SecretReference, Settings, resolve_secret
+from newsletter.config import Settings, resolve_secret
 from newsletter.providers.base import (
     Batch,
     BatchCarrier,
@@ -26,9 +25,11 @@ from newsletter.providers.base import (
     ProviderStoppedError,
     Receipt,
     one_line,
+    opaque,
 )
 from newsletter.providers.http import LONGEST_WAIT, Answer, BaseUrl, NoAnswer, Request, Web, multipart, settled
 from newsletter.providers.mailgun_merge import variables
+from newsletter.providers.terms import ApiTerms
 
 _MAX_OPTIONS = 16 * 1024  # bytes of all fields that start with o:, h:, v: or t: (OpenAPI, July 2026)
 _MAX_PAGES = 600  # of 300 events each; a look-up that needs more is given up, not guessed
@@ -55,14 +56,12 @@ _EVENTS = {
 }
 
 
-class MailgunSettings(Settings):
+class MailgunSettings(ApiTerms):
     """`provider: {name: mailgun, domain: mg.example.org, key: env:MAILGUN_KEY}`."""
 
     name: Literal["mailgun"]
     domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?$")]
-    key: SecretReference
     base_url: BaseUrl = "https://api.mailgun.net"
-    test_mode: bool = False
 
 
 class Mailgun(BatchCarrier):
@@ -83,7 +82,8 @@ class Mailgun(BatchCarrier):
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._web = Web(("api", key))
+        self._web = Web(("api", key), read_timeout=settings.timeout)
+        self.connections, self.rate = settings.connections, settings.rate
 
     @classmethod
     def open(cls, settings: Any, root: Path) -> Mailgun:
@@ -142,7 +142,7 @@ class Mailgun(BatchCarrier):
 
     def lookup(self, batch: Batch) -> Mapping[int, Outcome] | None:
         """Ask for the events of the issue's tag, and keep those of this batch."""
-        mark = _mark(batch)
+        mark = opaque(batch.key)
         by_address = {recipient.address.lower(): recipient.reader for recipient in batch.recipients}
         readers = set(by_address.values())
         found: dict[int, str] = {}
@@ -184,7 +184,7 @@ class Mailgun(BatchCarrier):
         if self._settings.test_mode:
             yield "o:testmode", "yes"
         yield "v:reader", f"%recipient.{names.prefix}reader%"
-        yield "v:chunk", _mark(batch)
+        yield "v:chunk", opaque(batch.key)
         values = {recipient.address: names.values(recipient) for recipient in batch.recipients}
         yield "recipient-variables", json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
@@ -222,11 +222,6 @@ class Mailgun(BatchCarrier):
 class _Page:
     items: tuple[dict[str, Any], ...]
     following: str | None
-
-
-def _mark(batch: Batch) -> str:
-    """Mark a batch with a name that tells nobody which list or choice of countries it is for."""
-    return hashlib.sha256(batch.key.encode()).hexdigest()[:24]
 
 
 def _message(answer: Answer) -> str:
