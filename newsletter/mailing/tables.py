@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -33,7 +34,7 @@ AnyRow: TypeAlias = Row[*tuple[Any, ...]]  # its columns are read by name
 
 # name: '<slug>-<list>', what editors call it; digest: of the edition that was frozen; provider: the carrier's name;
 # carrier_place: where it can be asked what it has, or a message be repeated; finished_at: when nothing was pending any
-# more.
+# more. state: sending, paused, stopped (by what a carrier said) or cancelled; reason: who or what brought it there.
 mailing = Table(
     "mailing",
     metadata,
@@ -48,6 +49,8 @@ mailing = Table(
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
     Column("finished_at", Moment),
+    Column("state", String(12), nullable=False, default="sending", server_default="sending"),
+    Column("reason", Text, nullable=False, default="", server_default=""),
     UniqueConstraint("issue", "list", "kind", name="mailing_once"),
     sqlite_autoincrement=True,
 )
@@ -93,8 +96,25 @@ sender = Table(
     sqlite_with_rowid=False,
 )
 
+# Who works on whatever mailing is being sent, beside its sender; the columns as above. server: which start of the
+# database server it wrote to.
+worker = Table(
+    "worker",
+    metadata,
+    Column("owner", String(32), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("boot", String(64), nullable=False),
+    Column("space", String(64), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("born", String(32), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("lease_until", Moment, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # A run of deliveries, from seq `first` on, n of them. flight: the seq whose message is being handed over.
-# not_before: when a chunk that was put off may be tried again.
+# not_before: when a chunk that was put off may be tried again. doubt_since: when the first request left that may have
+# been taken, of a carrier that takes the same key again.
 chunk = Table(
     "chunk",
     metadata,
@@ -110,6 +130,7 @@ chunk = Table(
     Column("owner", String(32)),
     Column("lease_until", Moment),
     Column("not_before", Moment),
+    Column("doubt_since", Moment),
     Column("idem_key", String(160), nullable=False, unique=True),
     Column("provider_ref", Text, nullable=False, default=""),
     Column("payload_sha256", String(64), nullable=False, default=""),
@@ -161,4 +182,70 @@ exception = Table(
     CheckConstraint("kind IN ('rejected', 'left', 'unknown', 'deferred')", name="exception_kind"),
     Index("exception_of_a_chunk", "mailing", "chunk", "seq"),
     sqlite_with_rowid=False,
+)
+
+# How fast a carrier or a recipient's domain may be sent to (GCRA): the theoretical arrival time of the next call, in
+# seconds since 1970 on the senders' clock. 'hold/…' rows keep everybody from a carrier that asked for patience.
+rate = Table(
+    "rate",
+    metadata,
+    Column("name", String(300), primary_key=True),
+    Column("tat", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Who said yes to exactly this: the digest is of source, templates, settings and rendered bytes.
+approval = Table(
+    "approval",
+    metadata,
+    Column("issue", String(81), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("person", String(200), primary_key=True),  # folded, so that "Ann" and "ann " are one
+    Column("name", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Which digest was sent as a test, on behalf of which list.
+tested = Table(
+    "tested",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("list", String(41), primary_key=True),
+    Column("at", Moment, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What is to be sent later. zone: IANA name in which the moment was said; by_reader: each reader has it at that time of
+# their own day. state: waiting, done, refused or cancelled.
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("issue", String(81), nullable=False),
+    Column("list", String(41), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("zone", String(64), nullable=False),
+    Column("by_reader", Boolean, nullable=False, default=False),
+    Column("state", String(12), nullable=False, default="waiting"),
+    Column("reason", Text, nullable=False, default=""),
+    Column("made_at", Moment, nullable=False),
+    Column("made_by", Text, nullable=False, default=""),
+    CheckConstraint("state IN ('waiting', 'done', 'refused', 'cancelled')", name="schedule_state"),
+    sqlite_autoincrement=True,
+)
+
+# What people did to a mailing: paused, resumed, cancelled, said that a reader has it.
+act = Table(
+    "act",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("mailing", Integer, ForeignKey("mailing.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("what", String(20), nullable=False),
+    Column("detail", Text, nullable=False, default=""),
+    Index("act_of_a_mailing", "mailing"),
+    sqlite_autoincrement=True,
 )
