@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import shlex
@@ -12,7 +13,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from newsletter import source
 from newsletter.errors import NewsletterError
@@ -26,6 +27,8 @@ TITLE_FIELDS = ("name", "number", "period")
 _ADDRESS = re.compile(r"[^@\s<>\",;:\\]+@[^@\s<>\",;:\\]+\.[^@\s<>\",;:\\]+")
 # It stands in mail headers between < and >, and in every mail.
 _WEB_ADDRESS = re.compile(r"https?://(?P<host>[^\s/?#:@<>\"',\\\[\]]+)(:\d{1,5})?(/[^\s?#<>\"',@\\]*)?", re.ASCII)
+
+_UNITS = {"m": dt.timedelta(minutes=1), "h": dt.timedelta(hours=1), "d": dt.timedelta(days=1)}
 
 
 def _address(value: str) -> str:
@@ -59,6 +62,17 @@ def _reference(value: str) -> str:
     return value
 
 
+def _database(value: str) -> str:
+    if re.match(r"(env|file):", value):
+        return _reference(value)
+    if re.search(r"://[^/?#]*:[^/?#]+@|[?&]password=", value):  # not repeated, nor is the rest
+        raise refused(
+            "a password is named, not written: leave it to ~/.pgpass, or name the whole address by 'env:NAME' or"
+            " 'file:PATH' (a file only you can read)"
+        )
+    return value
+
+
 def _list_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", value):
         raise refused(
@@ -84,6 +98,13 @@ def _pattern(value: str) -> str:
                 f"a title has no {{{name}}}; it may have {', '.join(f'{{{field}}}' for field in TITLE_FIELDS)}"
             )
     return value
+
+
+def _interval(value: object) -> dt.timedelta:
+    found = re.fullmatch(r"([1-9]\d{0,3})\s*([mhd])", value) if isinstance(value, str) else None
+    if not found:
+        raise refused("write how long as 90m, 24h or 3d: minutes, hours or days")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -120,6 +141,13 @@ class HeadingSettings(Settings):
     sort: Line | None = None
 
 
+class Sending(Settings):
+    """What stands between an issue and its readers: how old a mailing may grow by itself, how many say yes to it."""
+
+    max_age: Annotated[dt.timedelta, BeforeValidator(_interval)] = dt.timedelta(hours=24)
+    require_approval: Annotated[int, Field(ge=0, le=9)] = 0
+
+
 class Newsletter(Settings):
     """Everything newsletter.yaml may say."""
 
@@ -133,12 +161,13 @@ class Newsletter(Settings):
     url: WebAddress
     language: Language = "en"
     theme: Annotated[str, AfterValidator(_theme)] = "weekly"
-    database: Line = "sqlite:///subscribers/newsletter.db"
+    database: Annotated[Line, AfterValidator(_database)] = "sqlite:///subscribers/newsletter.db"
     secret: SecretReference = "file:secret.key"  # noqa: S105 - names the file, is not the secret
     lists: dict[ListName, MailingList] = Field(min_length=1)
     subjects: dict[Line, HeadingSettings] = Field(default_factory=dict)
     countries: dict[Line, HeadingSettings] = Field(default_factory=dict)
     provider: dict[str, Any] = Field(default_factory=lambda: {"name": "outbox", "folder": "outbox"})
+    send: Sending = Field(default_factory=Sending)
     credits: Annotated[str, AfterValidator(as_text)] | None = None
     disclaimer: Annotated[str, AfterValidator(as_text)] | None = None
 
@@ -187,6 +216,11 @@ class Project:
     def file(self) -> str:
         """What messages call the settings file."""
         return self.source.file
+
+    def database(self) -> str:
+        """Return the address of the database. Raises NewsletterError when it is named as a secret and missing."""
+        named = self.settings.database
+        return resolve_secret(named, self.root) if re.match(r"(env|file):", named) else named
 
     def secret(self) -> bytes:
         """Return what signs readers' links. Raises NewsletterError when it is missing or open to others."""

@@ -1,7 +1,7 @@
-"""Takes chunks out of the ledger and settles them: the intent is on the disk before a byte leaves.
+"""Takes chunks out of the ledger: the intent is on the disk before a byte leaves.
 
-A claim commits with synchronous=FULL. The outcome is written by the claim's token; when another sender has taken over
-meanwhile, the token is no longer there and nothing more may leave.
+A claim commits with synchronous=FULL, and may settle the chunk before it in the same commit. The outcome is written by
+the claim's token; when another sender has taken over meanwhile, the token is not there and nothing more may leave.
 """
 
 from __future__ import annotations
@@ -10,67 +10,162 @@ import datetime as dt
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Update, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Select, Update, func, insert, or_, select, update
 
-from newsletter.database.engine import writing
-from newsletter.mailing import encode, lease, ledger
-from newsletter.mailing.lease import Lease, LostLeaseError
+from newsletter.database.engine import reading, writing
+from newsletter.errors import StoppedError
+from newsletter.mailing import bucket, encode, lease, ledger, outcomes
+from newsletter.mailing.flight import book_mark, server_start
+from newsletter.mailing.lease import LEASE, Lease, LostLeaseError
 from newsletter.mailing.ledger import Mailing
 from newsletter.mailing.letters import Letter, waiting
-from newsletter.mailing.outcomes import Claim, note
+from newsletter.mailing.outcomes import Claim, Result, note
 from newsletter.mailing.tables import AnyRow, attempt, chunk
+from newsletter.mailing.tables import mailing as mailing_table
+from newsletter.providers.base import BatchCarrier, Guard, Provider
+
+OUT_OF_TIME = "the carrier may have it, and the time in which it takes the same key again is over"
+
+Found = Sequence[tuple[Letter, str | None]]
+
+
+class HaltedError(StoppedError):
+    """Somebody has paused or cancelled the mailing, or another sender of it was told to stop."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Nobody may call the carrier before a moment."""
+
+    until: dt.datetime
+
+
+@dataclass(frozen=True)
+class Taker:
+    """One who takes chunks of a mailing, for a carrier, under a lease."""
+
+    engine: Engine
+    held: Lease
+    mailing: Mailing
+    choices: Mapping[int, frozenset[int]]
+    provider: Provider
+
+
+def carrier_name(provider: Provider) -> str:
+    """Name the account whose patience all senders share."""
+    return f"{provider.name}/{provider.place() or provider.describe()}"[:250]
+
+
+def may_be_asked(provider: Provider) -> bool:
+    """Say whether a carrier can be asked what it has of a request that is in doubt."""
+    own_lookup = isinstance(provider, BatchCarrier) and type(provider).lookup is not BatchCarrier.lookup
+    return provider.guard is Guard.LOOKUP or (provider.guard is Guard.KEY and own_lookup)
+
+
+def rest_state(provider: Provider) -> str:
+    """Say where readers in doubt wait: for the carrier's word, or for a person's."""
+    return "unknown" if may_be_asked(provider) else "held"
 
 
 def claim(
-    engine: Engine,
-    held: Lease,
-    mailing: Mailing,
-    choices: Mapping[int, frozenset[int]],
+    taker: Taker,
     now: dt.datetime,
     *,
+    settle: tuple[Claim, Result] | None = None,
     other_end: bool = False,
-) -> Claim | None:
+    only: int | None = None,
+) -> Claim | Held | None:
     """Claim the next chunk that is ready, of those not tried yet the first, or at the `other_end` the last.
 
-    None when there is none. Readers who left, were suppressed or cannot be reached are recorded in the same
-    transaction. Raises LostLeaseError.
+    With `only`, that chunk and no other. None when there is none. Readers who left, were suppressed or cannot be
+    reached are recorded in the same transaction, and before all that `settle` is settled. Raises LostLeaseError, with
+    which nothing is kept, and HaltedError after settling.
     """
+    with writing(taker.engine) as connection:
+        if settle is not None:
+            outcomes.settle_in(connection, *settle, now)
+        lease.hold(connection, taker.held, now)
+        halted = _halted(connection, taker.mailing.id)
+        found = None if halted else _claim(connection, taker, now, other_end=other_end, only=only)
+    if halted:
+        raise HaltedError(f"{taker.mailing.name}: {halted}")
+    return found
+
+
+def _halted(connection: Connection, mailing: int) -> str:
+    query = select(mailing_table.c.state, mailing_table.c.reason).where(mailing_table.c.id == mailing)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return "this mailing is no longer there"
+    return "" if row.state == "sending" else halted_line(row.state, row.reason)
+
+
+def halted_line(state: str, reason: str) -> str:
+    """Say why nothing more of a mailing leaves."""
+    said = f"{state}{': ' if reason else ''}{reason}"
+    return f"{said}; nothing more of it is sent" if state == "cancelled" else f"{said}; 'newsletter resume' goes on"
+
+
+def _claim(
+    connection: Connection, taker: Taker, now: dt.datetime, *, other_end: bool, only: int | None
+) -> Claim | Held | None:
+    until = bucket.held_until(connection, carrier_name(taker.provider), now)
+    if until is not None:
+        return Held(until)
     sifted = 0
-    with writing(engine) as connection:
-        until = lease.renew(connection, held, now)
-        while (row := _next(connection, mailing.id, now, other_end=other_end)) is not None:
-            found = waiting(connection, row, mailing, choices)
-            letters = _sift(connection, row, found, now)
-            sifted += len(found) - len(letters)
-            if letters:
-                claimed = _intend(connection, row, letters, mailing, held, (now, until))
-                return replace(claimed, sifted=sifted, fresh=row.done < row.n and row.not_before is None)
-            connection.execute(_of(row).values(state="accepted", done=row.n, not_before=None))
+    while (row := _next(connection, taker.mailing.id, now, other_end=other_end, only=only)) is not None:
+        found = waiting(connection, row, taker.mailing, taker.choices)
+        if row.doubt_since is not None and not _may_repeat(taker, row, found, now):
+            _doubt(connection, row, rest_state(taker.provider))
+            continue
+        letters = _sift(connection, row, found, now)
+        sifted += len(found) - len(letters)
+        if letters:
+            claimed = _intend(connection, taker, row, letters, now)
+            return replace(claimed, sifted=sifted, fresh=row.done < row.n and row.not_before is None)
+        connection.execute(_of(row).values(state="accepted", done=row.n, not_before=None))
     return None
 
 
-def _next(connection: Connection, mailing: int, now: dt.datetime, *, other_end: bool) -> AnyRow | None:
+def _next(
+    connection: Connection, mailing: int, now: dt.datetime, *, other_end: bool, only: int | None
+) -> AnyRow | None:
     """Choose a chunk: one that nobody has put off, else the one that waits longest.
 
-    So nobody waits for a reader whom the carrier puts off for days, and of those each has a turn.
+    So nobody waits for a reader whom the carrier puts off for days, and of those each has a turn. Whoever else claims
+    at the same time chooses another one.
     """
     ready = select(chunk).where(chunk.c.mailing == mailing, chunk.c.state == "ready").limit(1)
+    ready = ready.with_for_update(skip_locked=True)
+    is_due = or_(chunk.c.not_before.is_(None), chunk.c.not_before <= now)
+    if only is not None:
+        return _one(connection, ready.where(chunk.c.seq == only, is_due))
     untried = ready.where(chunk.c.not_before.is_(None), chunk.c.done < chunk.c.n)
-    fresh = connection.execute(untried.order_by(chunk.c.first.desc() if other_end else chunk.c.first)).one_or_none()
-    if fresh is not None:
-        return fresh
-    due = ready.where(or_(chunk.c.not_before.is_(None), chunk.c.not_before <= now))
-    return connection.execute(due.order_by(chunk.c.not_before.nulls_first(), chunk.c.first)).one_or_none()
+    fresh = _one(connection, untried.order_by(chunk.c.first.desc() if other_end else chunk.c.first))
+    return fresh or _one(connection, ready.where(is_due).order_by(chunk.c.not_before.nulls_first(), chunk.c.first))
 
 
-def _sift(
-    connection: Connection,
-    row: AnyRow,
-    letters: Iterable[tuple[Letter, str | None]],
-    now: dt.datetime,
-) -> tuple[Letter, ...]:
+def _one(connection: Connection, query: Select[Any]) -> AnyRow | None:
+    return connection.execute(query).one_or_none()
+
+
+def _may_repeat(taker: Taker, row: AnyRow, found: Found, now: dt.datetime) -> bool:
+    """Say whether the same key with the same bytes is still safe: nobody of the chunk left, and it is early enough."""
+    unchanged = row.payload_sha256 == _payload(taker.mailing, [letter for letter, _ in found])
+    in_time = (now - row.doubt_since).total_seconds() < taker.provider.window
+    return unchanged and in_time and not any(why_not for _, why_not in found)
+
+
+def _doubt(connection: Connection, row: AnyRow, rest: str) -> None:
+    """Leave a chunk to the carrier's word, or to a person's."""
+    values = {"state": rest, "not_before": None, "doubt_since": None, "last_error": OUT_OF_TIME}
+    connection.execute(_of(row).values(values))
+
+
+def _sift(connection: Connection, row: AnyRow, letters: Found, now: dt.datetime) -> tuple[Letter, ...]:
     """Record who must not or cannot be sent this, and return the others."""
     kept = []
     for letter, why_not in letters:
@@ -83,24 +178,16 @@ def _sift(
     return tuple(kept)
 
 
-def _intend(
-    connection: Connection,
-    row: AnyRow,
-    letters: tuple[Letter, ...],
-    mailing: Mailing,
-    held: Lease,
-    times: tuple[dt.datetime, dt.datetime],
-) -> Claim:
-    now, until = times
-    token = secrets.token_hex(16)
+def _intend(connection: Connection, taker: Taker, row: AnyRow, letters: tuple[Letter, ...], now: dt.datetime) -> Claim:
+    mailing, token = taker.mailing, secrets.token_hex(16)
     payload = _payload(mailing, letters)
     # A carrier that takes a key would refuse the same key with other readers; for the same readers it stays the same.
     same = row.payload_sha256 in ("", payload)
     key = row.idem_key if same else f"{mailing.name}/{row.seq}.{row.attempt}"
-    holder = {"state": "sending", "token": token, "owner": held.owner, "lease_until": until, "not_before": None}
-    what = {"attempt": row.attempt + 1, "idem_key": key, "payload_sha256": payload}
-    claimed = connection.execute(_of(row).where(chunk.c.state == "ready").values(**holder, **what))
-    if claimed.rowcount != 1:
+    holder = {"state": "sending", "token": token, "owner": taker.held.owner, "lease_until": now + LEASE}
+    what = {"attempt": row.attempt + 1, "idem_key": key, "payload_sha256": payload, "not_before": None, "flight": None}
+    values = {**holder, **what, "server": server_start(connection)}
+    if connection.execute(_of(row).where(chunk.c.state == "ready").values(values)).rowcount != 1:
         raise LostLeaseError
     connection.execute(
         insert(attempt).values(
@@ -114,16 +201,27 @@ def _intend(
         )
     )
     ledger.mark_started(connection, mailing.id, now)
-    return Claim(mailing.id, row.seq, row.first, row.n, row.done, token, key, letters)
+    place = (mailing.id, row.seq, row.first, row.n, row.done)
+    more = {"book": book_mark(connection), "doubt_since": row.doubt_since}
+    return Claim(*place, token, key, letters, now, **more)
 
 
 def _payload(mailing: Mailing, letters: Sequence[Letter]) -> str:
     """Hash all that a chunk's messages are made from."""
-    digest = hashlib.sha256(f"{mailing.name}\n{mailing.digest}\n".encode())
-    for letter in letters:
-        line = (letter.reader, letter.address, letter.name, sorted(letter.chosen))
-        digest.update(f"{line!r}\n".encode())
-    return digest.hexdigest()
+    lines = [f"{mailing.name}\n{mailing.digest}"]
+    lines += [f"{one.reader} {one.address!r} {one.name!r} {sorted(one.chosen)}" for one in letters]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def leavers(taker: Taker, claim: Claim, rest: Iterable[Letter]) -> Mapping[Letter, str]:
+    """Say who of the letters that have not left yet must not be sent any more, and why."""
+    wanted = {letter.reader: letter for letter in rest}
+    with reading(taker.engine) as connection:
+        row = connection.execute(
+            select(chunk).where(chunk.c.mailing == claim.mailing, chunk.c.seq == claim.chunk)
+        ).one()
+        found = waiting(connection, row, taker.mailing, taker.choices)
+    return {wanted[one.reader]: why_not for one, why_not in found if why_not and one.reader in wanted}
 
 
 def _of(row: AnyRow) -> Update:
@@ -135,3 +233,9 @@ def next_due(connection: Connection, mailing: int) -> dt.datetime | None:
     query = select(func.min(chunk.c.not_before)).where(chunk.c.mailing == mailing, chunk.c.state == "ready")
     found: dt.datetime | None = connection.execute(query).scalar_one()
     return found
+
+
+def under_way(connection: Connection, mailing: int) -> int:
+    """Count the chunks that somebody is sending."""
+    query = select(func.count()).where(chunk.c.mailing == mailing, chunk.c.state == "sending")
+    return int(connection.execute(query).scalar_one())

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import random
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sqlalchemy import Engine
@@ -18,17 +20,19 @@ from newsletter.config import Project
 from newsletter.database.engine import reading, writing
 from newsletter.edition.model import Edition
 from newsletter.errors import NewsletterError, StoppedError
-from newsletter.mailing import audience, claims, encode, headers, lease, ledger, recovery, resume
+from newsletter.mailing import audience, encode, flight, headers, lease, ledger, recovery, resume
 from newsletter.mailing.audience import KIND, Audience
 from newsletter.mailing.carry import Carriage, make_batch
-from newsletter.mailing.flight import flight_log
+from newsletter.mailing.claims import HaltedError, Taker
+from newsletter.mailing.crew import Crew
 from newsletter.mailing.inquiry import Inquiry, reconcile
-from newsletter.mailing.lease import Lease
+from newsletter.mailing.lease import Lease, LostLeaseError
 from newsletter.mailing.ledger import Mailing, MailingStatus
 from newsletter.mailing.letters import Letter
 from newsletter.mailing.message import SAMPLE_READER, Compiler
-from newsletter.mailing.pace import Clock, Pace, Sleep
-from newsletter.mailing.stop import stop_on_signals
+from newsletter.mailing.pace import Chance, Clock, Pace, Sleep
+from newsletter.mailing.speed import Speed
+from newsletter.mailing.stop import AskedToStopError, stop_on_signals
 from newsletter.providers.base import BatchCarrier, MessageCarrier, Outcome, Provider, Receipt
 
 
@@ -41,6 +45,8 @@ class Order:
     edition: Edition
     list: str
     provider: Provider
+    still: Callable[[], bool] = lambda: True  # whether the edition on the disk is this one, asked now and then
+    reader_time: tuple[dt.datetime, str] | None = None  # local time for each reader, and the zone of those without one
 
     @property
     def name(self) -> str:
@@ -50,7 +56,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a send would do. `requests` counts the calls to the carrier; `status` is None for a new mailing."""
+    """What a send would do. `requests` counts the calls to the carrier; `status` is None for a new mailing.
+
+    `rate` is in calls a second, None without an agreed one, and then `seconds` is None, too. `late` says that the
+    mailing began longer ago than `send.max_age`.
+    """
 
     mailing: str
     state: Literal["new", "resume", "finished"]
@@ -59,6 +69,14 @@ class Plan:
     audience: Audience
     requests: int
     status: MailingStatus | None
+    connections: int = 1
+    rate: float | None = None
+    late: bool = False
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it takes at the agreed rate."""
+        return None if self.rate is None else self.requests / self.rate
 
 
 @dataclass(frozen=True)
@@ -99,16 +117,16 @@ def plan(order: Order, *, clock: Clock = utc_now) -> Plan:
             resume.refuse_second_sender(connection, one, clock())
             if not resume.may_go_on(connection, one, order.edition, order.provider):
                 one = None
-    status = ledger.status(order.engine, one.name)[0] if one else None
-    if status is None or one is None:
-        return Plan(
-            order.name, "new", order.provider.describe(), counted.count, counted, _requests(order, counted), None
-        )
+    provider = order.provider
+    ways = (provider.connections, provider.rate)
+    if one is None:
+        requests = _requests(order, counted)
+        return Plan(order.name, "new", provider.describe(), counted.count, counted, requests, None, *ways)
+    status = ledger.status(order.engine, one.name)[0]
     state: Literal["resume", "finished"] = "finished" if one.finished_at else "resume"
-    requests = math.ceil(
-        status.pending / (order.provider.chunk_size if isinstance(order.provider, BatchCarrier) else 1)
-    )
-    return Plan(one.name, state, order.provider.describe(), status.pending, counted, requests, status)
+    requests = math.ceil(status.pending / (provider.chunk_size if isinstance(provider, BatchCarrier) else 1))
+    late = resume.is_late(one, order.project.settings.send.max_age, clock())
+    return Plan(one.name, state, provider.describe(), status.pending, counted, requests, status, *ways, late)
 
 
 def _requests(order: Order, counted: Audience) -> int:
@@ -117,7 +135,15 @@ def _requests(order: Order, counted: Audience) -> int:
     return sum(math.ceil(number / order.provider.chunk_size) for number in counted.variants.values())
 
 
-def send(order: Order, told: Told | None = None, *, clock: Clock = utc_now, sleep: Sleep = time.sleep) -> Summary:
+def send(
+    order: Order,
+    told: Told | None = None,
+    *,
+    late_ok: bool = False,
+    clock: Clock = utc_now,
+    sleep: Sleep = time.sleep,
+    chance: Chance = random.random,
+) -> Summary:
     """Send an edition to everybody on a list who does not have it; `told` is called after every message or batch.
 
     Raises StoppedError when the carrier refuses us or somebody stops the run, TryLaterError when the carrier puts us
@@ -128,19 +154,28 @@ def send(order: Order, told: Told | None = None, *, clock: Clock = utc_now, slee
         present = ledger.find(connection, order.edition.slug, order.list, KIND)
         if present is not None:
             resume.refuse_second_sender(connection, present, clock())
+            resume.refuse_halted(present)
+            if not late_ok:
+                resume.refuse_late(present, order.project.settings.send.max_age, clock())
     begun = _begin(order, clock())
     if begun is None:
         return Summary(ledger.status(order.engine, order.name)[0], nothing_to_do=True)
     one, held = begun
     try:
         with stop_on_signals() as stop:
-            busy = _carry_all(order, one, held, told, Pace(clock, sleep, stop))
+            busy = _carry_all(order, one, held, told, Pace(clock, sleep, stop, chance))
+    except StoppedError as error:
+        if not isinstance(error, AskedToStopError | HaltedError | LostLeaseError):
+            ledger.mark_stopped(order.engine, one.id, str(error))  # for those who send it beside us
+        raise
     finally:
+        lease.end(held)
         try:
             order.provider.close()
         finally:
             with writing(order.engine) as connection:
-                lease.release(connection, held, clock())
+                if lease.release(connection, held, clock()):
+                    flight.forget(connection, held.owner)
     return Summary(ledger.status(order.engine, one.name)[0], nothing_to_do=not busy)
 
 
@@ -163,8 +198,9 @@ def _begin(order: Order, now: dt.datetime) -> tuple[Mailing, Lease] | None:
             raise LookupError(order.name)
         if one.finished_at is not None and not resume.is_same(one, order.edition, order.provider):
             return None
+        recovery.sweep(connection, one, order.provider, lease.this_process(), now)
+        ledger.mark_going_on(connection, one.id)
         held = lease.take(connection, one.id, lease.this_process(), now)
-        recovery.sweep(connection, held, order.provider, now)
         if ledger.mark_finished(connection, one.id, now) and not ledger.has_unknown(connection, one.id):
             lease.release(connection, held, now)
             return None
@@ -178,33 +214,20 @@ def _carry_all(order: Order, one: Mailing, held: Lease, told: Told | None, pace:
         choices = audience.choices(connection, one.id)
     busy = reconcile(Inquiry(order.engine, order.provider, compiler, one, held, choices), pace.clock()) > 0
     counter = _Counter(told, ledger.status(order.engine, one.name)[0])
-    with flight_log(order.engine) as flights:
-        carriage = Carriage(
-            order.engine,
-            order.provider,
-            compiler,
-            held,
-            flights,
-            clock=pace.clock,
-            stopping=pace.stop,
-            told=counter.add,
-            wait=pace.wait_for,
-            started=one.started_at,
-            worked=counter.start.accepted > 0,
-        )
-        while True:
-            pace.may_go_on()
-            claim = claims.claim(order.engine, held, one, choices, pace.clock(), other_end=pace.doubtful)
-            if claim is not None:
-                busy = True
-                counter.add(claim.sifted)
-                pace.after(carriage.carry(claim), claim)
-                continue
-            with reading(order.engine) as connection:
-                due = claims.next_due(connection, one.id)
-            if due is None:
-                break
-            pace.until_due(due)
+    taker = Taker(order.engine, held, one, choices, order.provider)
+    carriage = Carriage(
+        taker,
+        compiler,
+        clock=pace.clock,
+        stopping=pace.stop,
+        told=counter.add,
+        wait=pace.wait_for,
+        started=one.started_at,
+        worked=counter.start.accepted > 0,
+    )
+    speed = Speed(order.engine, order.provider, pace.clock, pace.sleep, pace.stop)
+    crew = Crew(taker, carriage, pace, speed, counter.add, order.still)
+    busy = crew.work(order.provider.connections) or busy
     with writing(order.engine) as connection:
         ledger.mark_finished(connection, one.id, pace.clock())
     return busy
@@ -213,7 +236,8 @@ def _carry_all(order: Order, one: Mailing, held: Lease, told: Told | None, pace:
 def compile_mailing(order: Order, one: Mailing) -> Compiler:
     """Make the compiler of a mailing: the same bytes on every attempt."""
     project = order.project
-    return Compiler(order.edition, project.settings, order.list, project.secret(), one.name, one.created_at)
+    signer, secret = order.provider.signer, project.secret()
+    return Compiler(order.edition, project.settings, order.list, secret, one.name, one.created_at, signer=signer)
 
 
 @dataclass
@@ -223,15 +247,17 @@ class _Counter:
     told: Told | None
     start: MailingStatus
     done: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.done = self.start.audience - self.start.pending
         self.add(0)
 
     def add(self, number: int) -> None:
-        self.done += number
-        if self.told is not None:
-            self.told(Progress(self.done, self.start.audience))
+        with self.lock:
+            self.done += number
+            if self.told is not None:
+                self.told(Progress(self.done, self.start.audience))
 
 
 def test_message(
@@ -245,7 +271,8 @@ def test_message(
     if fault is not None:
         raise NewsletterError(f"{address}: {fault}")
     key = f"test-{edition.slug}-{now:%Y%m%d%H%M%S}"
-    compiler = Compiler(edition, project.settings, list_name, project.secret(), key, now, mark="[Test] ")
+    secret, signer = project.secret(), provider.signer
+    compiler = Compiler(edition, project.settings, list_name, secret, key, now, mark="[Test] ", signer=signer)
     receipt = _hand_over(compiler, provider, address)
     if receipt.outcome is not Outcome.ACCEPTED:
         raise StoppedError(f"{address}: the test message is {receipt.outcome}: {receipt.detail or 'no reason given'}")

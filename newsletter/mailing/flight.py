@@ -1,57 +1,169 @@
 """Notes which message is being handed over, so that a killed sender leaves one reader unknown and not its whole chunk.
 
-The note is a commit of its own before each message, with synchronous=NORMAL: in WAL mode it survives the death of the
-process at once, and the power cut not always (https://www.sqlite.org/pragma.html#pragma_synchronous). That is why it
-is believed only while the machine has not been started anew; the claim itself was forced to the disk.
+With SQLite the note goes into a file beside the database, a slot for each lane, written in place by one system call: it
+survives the death of the process at once, and the power cut not always. That is why it is believed only while the
+machine has not been started anew; the claim itself was forced to the disk. The column `flight` of a chunk then holds
+the last seq whose outcome was written in the middle of a claim, so that a note about it is known to be old.
+
+With PostgreSQL the note is the column itself, committed with synchronous_commit=off: the server keeps it when the
+sender dies, wherever that was, and it is believed while the server has not been started anew.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from newsletter.database.engine import file_of
-from newsletter.database.failures import explain, is_environmental
-from newsletter.mailing.lease import LostLeaseError
+from newsletter.database.failures import explain
+from newsletter.mailing.lease import Lease, LostLeaseError, Process
 from newsletter.mailing.letters import Letter
 from newsletter.mailing.outcomes import Claim
+from newsletter.mailing.tables import AnyRow
 
-# Written for the driver: this runs once a message, and building the statement would cost more than executing it.
-_TAKE_OFF = "UPDATE chunk SET done = ?, flight = ? WHERE mailing = ? AND seq = ? AND token = ?"
+_NOTE = struct.Struct("<32sqq")  # the claim's token, its settled places, the seq that leaves now
+_SLOT = 64  # bytes: no slot lies across two pages, so that none is ever half written
+
+# Written for the drivers: these run once a message, and building the statement would cost more than executing it.
+_BOOK_MARK = "SELECT coalesce(max(id), 0) FROM consent"  # grows with everybody who joins, leaves or is suppressed
+_TAKE_OFF = f"""
+    UPDATE chunk SET done = %s, flight = %s WHERE mailing = %s AND seq = %s AND token = %s RETURNING ({_BOOK_MARK})
+"""  # noqa: S608 - there is nothing of anybody's in it
 
 
-class FlightLog:
-    """Writes the notes over a connection of its own."""
+class FlightLog(Protocol):
+    """The log of one lane."""
 
-    def __init__(self, connection: Connection, file: str) -> None:
-        self._connection = connection
-        self._file = file
+    def take_off(self, held: Claim, attempted: int, letter: Letter) -> int:
+        """Note that a letter leaves now and that the `attempted` ones before it are settled.
 
-    def take_off(self, held: Claim, attempted: int, letter: Letter) -> None:
-        """Note that a letter leaves now and that the `attempted` ones before it are settled. Raises LostLeaseError."""
+        Returns the book's mark: another one than the claim's means that somebody may have left since. Raises
+        LostLeaseError where it shows that the claim is no longer ours.
+        """
+
+    def landed(self, letter: Letter) -> int | None:
+        """Return what the chunk's row says of a letter whose outcome is written in the middle of a claim."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a dead sender's note says: how many places of its chunk are settled, and the seq that was leaving."""
+
+    done: int
+    flight: int | None
+
+
+def book_mark(connection: Connection) -> int:
+    """Return the mark of the readers' book as it is now."""
+    return int(connection.exec_driver_sql(_BOOK_MARK).scalar_one())
+
+
+class _FileLog:
+    """With SQLite: a slot of the sender's file, and a connection of its own to look into the book."""
+
+    def __init__(self, engine: Engine, driver: Any, handle: int, lane: int) -> None:
+        self._engine = engine
+        self._driver = driver
+        self._handle = handle
+        self._at = lane * _SLOT
+
+    def take_off(self, held: Claim, attempted: int, letter: Letter) -> int:
+        os.pwrite(self._handle, _NOTE.pack(held.token.encode(), held.done_after(attempted), letter.seq), self._at)
+        with _explained(self._engine):
+            return int(self._driver.execute(_BOOK_MARK).fetchone()[0])
+
+    def landed(self, letter: Letter) -> int | None:
+        return letter.seq
+
+
+class _RowLog:
+    """With PostgreSQL: the chunk's row."""
+
+    def __init__(self, engine: Engine, driver: Any) -> None:
+        self._engine = engine
+        self._driver = driver
+
+    def take_off(self, held: Claim, attempted: int, letter: Letter) -> int:
         note = (held.done_after(attempted), letter.seq, held.mailing, held.chunk, held.token)
-        try:
-            with self._connection.begin():
-                found = self._connection.exec_driver_sql(_TAKE_OFF, note)
-        except SQLAlchemyError as error:
-            if is_environmental(error):
-                raise explain(error, self._file) from error
-            raise
-        if found.rowcount != 1:
+        with _explained(self._engine):
+            row = self._driver.execute(_TAKE_OFF, note).fetchone()
+        if row is None:
             raise LostLeaseError
+        return int(row[0])
+
+    def landed(self, letter: Letter) -> int | None:
+        del letter
+        return None
 
 
 @contextlib.contextmanager
-def flight_log(engine: Engine) -> Iterator[FlightLog]:
-    """Open the log; its connection is not given back to the others, who must wait for the disk."""
+def _explained(engine: Engine) -> Iterator[None]:
+    """Say what is wrong with the database in one line; the driver's own errors are meant."""
+    try:
+        yield
+    except LostLeaseError:
+        raise
+    except Exception as error:
+        raise explain(DBAPIError("", None, error), file_of(engine)) from error
+
+
+@contextlib.contextmanager
+def flight_log(engine: Engine, held: Lease, lane: int = 0) -> Iterator[FlightLog]:
+    """Open the log of a lane; its connection is not given back to the others, who must wait for the disk."""
     with engine.connect() as connection:
-        driver = connection.connection.driver_connection
-        if driver is not None:
-            driver.execute("PRAGMA synchronous=NORMAL")
+        driver: Any = connection.connection.driver_connection
         try:
-            yield FlightLog(connection, file_of(engine))
+            if engine.dialect.name == "postgresql":
+                driver.autocommit = True
+                driver.execute("SET synchronous_commit TO off")
+                yield _RowLog(engine, driver)
+                return
+            handle = os.open(_path(connection, held.owner), os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                yield _FileLog(engine, driver, handle, lane)
+            finally:
+                os.close(handle)
         finally:
             connection.invalidate()
+
+
+def server_start(connection: Connection) -> str:
+    """Return which start of the database server this is; "" for SQLite, which is no server."""
+    if connection.dialect.name != "postgresql":
+        return ""
+    return str(connection.execute(text("SELECT pg_postmaster_start_time()")).scalar_one())[:40]
+
+
+def find(connection: Connection, row: AnyRow, owner: AnyRow | None, here: Process) -> Found | None:
+    """Return what the dead owner of a chunk noted last; None when its notes cannot be believed."""
+    if connection.dialect.name == "postgresql":
+        return Found(row.done, row.flight) if row.server == server_start(connection) else None
+    if owner is None or not here.boot or owner.boot != here.boot:
+        return None
+    try:
+        notes = _path(connection, row.owner).read_bytes()
+    except OSError:
+        return None
+    for at in range(0, len(notes) - _NOTE.size + 1, _SLOT):
+        token, done, seq = _NOTE.unpack_from(notes, at)
+        if token == row.token.encode():
+            return Found(max(done, row.done), None if seq == row.flight else seq)
+    return Found(row.done, None)  # claimed, and nothing of it left
+
+
+def forget(connection: Connection, owner: str) -> None:
+    """Take away the notes of an owner who has nothing under way any more."""
+    if connection.dialect.name != "postgresql":
+        _path(connection, owner).unlink(missing_ok=True)
+
+
+def _path(connection: Connection, owner: str) -> Path:
+    return Path(f"{connection.engine.url.database}-flight-{owner}")

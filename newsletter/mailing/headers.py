@@ -44,6 +44,11 @@ def shared(edition: Edition, settings: Newsletter, list_name: str, date: dt.date
     ]
 
 
+def multipart(boundary: str) -> list[Header]:
+    """Make the headers of a message in two forms, text and html."""
+    return [("MIME-Version", "1.0"), ("Content-Type", f'multipart/alternative; boundary="{boundary}"')]
+
+
 def from_(settings: Newsletter) -> str:
     """Return the From of every mail."""
     return encode.mailbox(settings.sender.name, encode.ascii_address(settings.sender.address))

@@ -10,17 +10,18 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, and_, exists, func, or_, select, update
+from sqlalchemy import Connection, Engine, and_, exists, func, insert, or_, select, update
 
 from newsletter.database.engine import reading, writing
-from newsletter.mailing import encode, lease, ledger
+from newsletter.errors import NewsletterError
+from newsletter.mailing import audience, encode, lease, ledger
 from newsletter.mailing.carry import make_batch
 from newsletter.mailing.lease import Lease
 from newsletter.mailing.ledger import IN_DOUBT, LOST, Mailing
 from newsletter.mailing.letters import Letter, read_letters, waiting
 from newsletter.mailing.message import Compiler
 from newsletter.mailing.outcomes import has, note_fates
-from newsletter.mailing.tables import AnyRow, attempt, chunk, delivery, exception
+from newsletter.mailing.tables import AnyRow, act, attempt, chunk, delivery, exception
 from newsletter.providers.base import BatchCarrier, Guard, MessageCarrier, Outcome, Provider
 
 NOT_THERE = "the carrier does not have it"
@@ -50,7 +51,7 @@ def reconcile(inquiry: Inquiry, now: dt.datetime) -> int:
         rows = _doubtful(connection, inquiry.mailing)
     for row in rows:
         with reading(inquiry.engine) as connection:
-            letters = _in_doubt(connection, row, inquiry)
+            letters = _letters_in_doubt(connection, row, inquiry.mailing, inquiry.choices)
         answers = _ask(inquiry, row, letters, now)
         known += len(answers)
         if answers:
@@ -83,6 +84,33 @@ def _reconcile_leavers(inquiry: Inquiry, now: dt.datetime) -> int:
     return known
 
 
+def take_word(engine: Engine, one: Mailing, verdicts: Mapping[int, bool], by: str, now: dt.datetime) -> int:
+    """Believe a person who knows of unknown readers whether they have their copy; return how many there were.
+
+    Who has it is accepted, who has not is pending again. Raises NewsletterError for a reader who is not unknown.
+    """
+    with writing(engine) as connection:
+        everybody = {number: frozenset[int]() for number in audience.choices(connection, one.id)}
+        doubted = [(row, _letters_in_doubt(connection, row, one, everybody)) for row in _doubtful(connection, one)]
+        strangers = verdicts.keys() - {letter.reader for _, letters in doubted for letter in letters}
+        if strangers:
+            listed = ", ".join(map(str, sorted(strangers)))
+            raise NewsletterError(f"{one.name}: not unknown: {listed}; 'newsletter status {one.name}' lists who is")
+        for row, letters in doubted:
+            told = {letter: _verdict(verdicts[letter.reader], by) for letter in letters if letter.reader in verdicts}
+            if told:
+                _resolve(connection, row, letters, told, now)
+        for reader, has_it in sorted(verdicts.items()):
+            detail = f"reader {reader} {'has it' if has_it else 'has it not'}"
+            connection.execute(insert(act).values(mailing=one.id, at=now, by=by, what="reconcile", detail=detail))
+        ledger.mark_finished(connection, one.id, now)
+    return len(verdicts)
+
+
+def _verdict(has_it: bool, by: str) -> tuple[Outcome, str]:
+    return (Outcome.ACCEPTED, "") if has_it else (Outcome.DEFERRED, f"{NOT_THERE}, says {by}")
+
+
 def _interrupted(connection: Connection, mailing: Mailing) -> Sequence[AnyRow]:
     """Return the chunks that wait to be repeated."""
     last = and_(
@@ -110,11 +138,13 @@ def _doubtful(connection: Connection, mailing: Mailing) -> Sequence[AnyRow]:
     ).all()
 
 
-def _in_doubt(connection: Connection, row: AnyRow, inquiry: Inquiry) -> list[Letter]:
+def _letters_in_doubt(
+    connection: Connection, row: AnyRow, mailing: Mailing, choices: Mapping[int, frozenset[int]]
+) -> list[Letter]:
     lost = and_(delivery.c.seq >= row.first + row.done, exception.c.kind.is_(None))
     unknown = exception.c.kind == "unknown"
     which = or_(unknown, lost) if row.state in LOST else unknown
-    found = read_letters(connection, row, inquiry.mailing, inquiry.choices, which)
+    found = read_letters(connection, row, mailing, choices, which)
     return [letter for letter, _ in found]
 
 

@@ -6,12 +6,12 @@ The law, for every mailing and always: audience = accepted + rejected + left + u
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, Row, Subquery, and_, case, delete, exists, func, or_, select, update
 
-from newsletter.database.engine import reading
+from newsletter.database.engine import reading, writing
 from newsletter.errors import NewsletterError
 from newsletter.mailing.tables import AnyRow, attempt, chunk, delivery, exception, mailing
 
@@ -34,6 +34,8 @@ class Mailing:
     created_at: dt.datetime
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
+    state: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class MailingStatus:
     complete: bool
     started: dt.datetime | None
     finished: dt.datetime | None
+    state: str  # sending, paused, stopped or cancelled
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -126,23 +130,25 @@ def _exception_sums() -> Subquery:
 
 
 def _counted(row: AnyRow) -> MailingStatus:
-    """Turn the sums over chunks and exceptions into the five counts."""
-    unknown = row.unknown + row.lost - row.in_lost
-    pending = row.deferred + row.open - row.in_open
+    """Turn the sums over chunks and exceptions into the five counts (PostgreSQL sums are Decimals)."""
+    unknown = int(row.unknown + row.lost - row.in_lost)
+    pending = int(row.deferred + row.open - row.in_open)
     return MailingStatus(
         mailing=row.name,
         issue=row.issue,
         list=row.list,
         provider=row.provider,
-        audience=row.audience,
-        accepted=row.done - row.in_done,
-        rejected=row.rejected,
-        left=row.left,
+        audience=int(row.audience),
+        accepted=int(row.done - row.in_done),
+        rejected=int(row.rejected),
+        left=int(row.left),
         unknown=unknown,
         pending=pending,
         complete=unknown == 0 and pending == 0,
         started=row.started_at,
         finished=row.finished_at,
+        state=row.state,
+        reason=row.reason,
     )
 
 
@@ -170,17 +176,25 @@ def _fates(name: str) -> Subquery:
 
 def unknown_readers(engine: Engine, name: str) -> tuple[UnknownReader, ...]:
     """Return the readers of a mailing whose message may or may not have left, by their ids."""
-    fates = _fates(name)
+    told = _fates(name)
     with reading(engine) as connection:
-        query = select(fates.c.reader, fates.c.detail).where(fates.c.fate == "unknown").order_by(fates.c.reader)
+        query = select(told.c.reader, told.c.detail).where(told.c.fate == "unknown").order_by(told.c.reader)
         return tuple(UnknownReader(*row) for row in connection.execute(query))
+
+
+def fates(engine: Engine, name: str) -> Iterator[tuple[int, str, str]]:
+    """Go through the audience of a mailing by reader: id, fate, and what was said of it."""
+    told = _fates(name)
+    with reading(engine) as connection:
+        query = select(told.c.reader, told.c.fate, told.c.detail).order_by(told.c.reader)
+        for row in connection.execution_options(yield_per=1000).execute(query):
+            yield row.reader, row.fate, row.detail
 
 
 def verify(engine: Engine, name: str) -> tuple[str, ...]:
     """Count a mailing reader by reader and compare with its status; return a line for each thing that is not so."""
-    fates = _fates(name)
     with reading(engine) as connection:
-        counted = _count_fates(connection, fates)
+        counted = _count_fates(connection, _fates(name))
         whole = select(func.count()).select_from(delivery.join(mailing)).where(mailing.c.name == name)
         frozen = connection.execute(whole).scalar_one()
         found = _status(connection, name)
@@ -200,8 +214,8 @@ def verify(engine: Engine, name: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _count_fates(connection: Connection, fates: Subquery) -> Mapping[str, int]:
-    rows: Sequence[Row[str, int]] = connection.execute(select(fates.c.fate, func.count()).group_by(fates.c.fate)).all()
+def _count_fates(connection: Connection, told: Subquery) -> Mapping[str, int]:
+    rows: Sequence[Row[str, int]] = connection.execute(select(told.c.fate, func.count()).group_by(told.c.fate)).all()
     return {row[0]: row[1] for row in rows}
 
 
@@ -225,12 +239,26 @@ def mark_started(connection: Connection, identity: int, now: dt.datetime) -> Non
     )
 
 
+def mark_going_on(connection: Connection, identity: int) -> None:
+    """Note that a mailing which a carrier's refusal had stopped is being sent again."""
+    stopped = and_(mailing.c.id == identity, mailing.c.state == "stopped")
+    connection.execute(update(mailing).where(stopped).values(state="sending", reason=""))
+
+
+def mark_stopped(engine: Engine, identity: int, reason: str) -> None:
+    """Stop a mailing for everybody who sends it, until it is sent again."""
+    going = and_(mailing.c.id == identity, mailing.c.state == "sending")
+    with writing(engine) as connection:
+        connection.execute(update(mailing).where(going).values(state="stopped", reason=reason))
+
+
 def mark_finished(connection: Connection, identity: int, now: dt.datetime) -> bool:
     """Note that nothing is left to send, if so; what is held for a person does not count. Return whether it is so."""
     going_on = exists().where(chunk.c.mailing == identity, chunk.c.state.in_(("ready", "sending", "unknown")))
     finished = not connection.execute(select(going_on)).scalar_one()
-    moment = func.coalesce(mailing.c.finished_at, now) if finished else None
-    connection.execute(update(mailing).where(mailing.c.id == identity).values(finished_at=moment))
+    changed = mailing.c.finished_at.is_(None) if finished else mailing.c.finished_at.is_not(None)
+    moment = now if finished else None
+    connection.execute(update(mailing).where(mailing.c.id == identity, changed).values(finished_at=moment))
     return finished
 
 

@@ -19,8 +19,11 @@ from newsletter.config import Newsletter, Project
 from newsletter.edition.model import NAME, PREFERENCES, TOKENS, UNSUBSCRIBE, Edition, Piece
 from newsletter.errors import NewsletterError
 from newsletter.mailing import encode, headers
+from newsletter.mailing.headers import Header
 from newsletter.mailing.marks import Marks, return_path
+from newsletter.mailing.sealing import BodyHash, Sealing
 from newsletter.providers.base import Envelope, Merge, Recipient
+from newsletter.providers.dkim import Signer
 from newsletter.subscribers.tokens import Tokens
 
 # In the headers of a Merge, beside the tokens of the edition.
@@ -47,12 +50,13 @@ class _Variant:
 
     runs: tuple[bytes, ...]
     slots: tuple[tuple[int, int], ...]  # place in `runs`, slot
+    body: BodyHash | None  # where messages are signed
 
 
 class Compiler:
     """Composes the messages of one mailing."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it is all that is the same for every reader, and made in one place
         self,
         edition: Edition,
         settings: Newsletter,
@@ -62,12 +66,13 @@ class Compiler:
         date: dt.datetime,
         *,
         mark: str = "",
+        signer: Signer | None = None,
     ) -> None:
         """Prepare all that is the same for every reader.
 
         `mailing_key` is the mailing's name, `date` the moment it was frozen: with the same edition they give the same
-        bytes on every attempt. `mark` stands before the subject of a test message. Raises NewsletterError when a
-        header cannot be written.
+        bytes on every attempt. `mark` stands before the subject of a test message, and `signer` is the carrier's.
+        Raises NewsletterError when a header cannot be written.
         """
         headers.known_list(settings, list_name)
         self.edition = edition
@@ -86,7 +91,9 @@ class Compiler:
             raise NewsletterError("newsletter.yaml: url: the address is too long to stand in a mail's header")
         self._domain = encode.ascii_domain(settings.domain)
         self._boundary = "=_" + hashlib.sha256(f"{edition.digest}/{mailing_key}".encode()).hexdigest()[:32]
-        self._top = headers.lines(headers.shared(edition, settings, list_name, date, mark))
+        top = [*headers.shared(edition, settings, list_name, date, mark), *headers.multipart(self._boundary)]
+        self._top = headers.lines(top)
+        self._sealing = Sealing(signer, top, date, self._domain) if signer else None
         self._text = tuple(_cut(piece, _IN_TEXT) for piece in edition.text)
         self._html = tuple(_cut(piece, _IN_HTML) for piece in edition.html)
         self._used = tuple(t for t in TOKENS if any(t in piece.content for piece in (*edition.text, *edition.html)))
@@ -103,7 +110,12 @@ class Compiler:
         leave_url = self._leave_url + leave
         message, mark = self._marks.both(reader)
         values = self._values(reader, leave_url, name)
-        values.append(self._own_headers(message, recipient, name, leave_url, leave))
+        own = [
+            ("To", encode.mailbox(name, recipient)),
+            ("Message-ID", f"<{message}@{self._domain}>"),
+            *headers.unsubscribe(self._leave_mail, leave_url, leave),
+        ]
+        values.append(self._own_headers(own, variant.body, values))
         runs = list(variant.runs)
         for place, slot in variant.slots:
             runs[place] = values[slot]
@@ -172,22 +184,24 @@ class Compiler:
             values[_IN_HTML[token]] = quoted if escaped == value else encode.quote_value(escaped)
         return values
 
-    def _own_headers(self, message: str, recipient: str, name: str, leave_url: str, leave: str) -> bytes:
-        leaving = headers.unsubscribe(self._leave_mail, leave_url, leave)
-        return (
-            f"To: {encode.mailbox(name, recipient)}\r\n"
-            f"Message-ID: <{message}@{self._domain}>\r\n"
-            f"{''.join(f'{header}: {value}{encode.HARD_BREAK}' for header, value in leaving)}"
-        ).encode("ascii")
+    def _own_headers(self, own: list[Header], body: BodyHash | None, values: list[bytes]) -> bytes:
+        lines = "".join([f"{name}: {value}{encode.HARD_BREAK}" for name, value in own]).encode("ascii")
+        if self._sealing is None or body is None:
+            return lines
+        return self._sealing.fields(own, body.of(values)) + lines
 
     def _variant(self, chosen: frozenset[int] | None) -> _Variant:
+        """Return the runs of a choice. Several threads may be here at once: at worst two of them make the same."""
         found = self._variants.get(chosen)
         if found is None:
-            found = self._variants[chosen] = _join(self._parts(chosen))
+            found = self._variants[chosen] = _join(self._parts(chosen), sealed=self._sealing is not None)
             if len(self._variants) > VARIANTS_KEPT:
                 self._variants.popitem(last=False)
-        else:
+            return found
+        try:
             self._variants.move_to_end(chosen)
+        except KeyError:  # another thread has just dropped it
+            self._variants[chosen] = found
         return found
 
     def _parts(self, chosen: frozenset[int] | None) -> Iterator[bytes | int]:
@@ -195,7 +209,6 @@ class Compiler:
         edition, boundary = self.edition, self._boundary
         yield _HEADERS
         yield self._top
-        yield f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="{boundary}"\r\n'.encode()
         for kind, cuts, pieces in (("plain", self._text, edition.text), ("html", self._html, edition.html)):
             yield (
                 f"\r\n--{boundary}\r\nContent-Type: text/{kind}; charset=utf-8\r\n"
@@ -213,7 +226,7 @@ def _cut(piece: Piece, slots: Mapping[str, int]) -> Cut:
     return piece.when, tuple(slots[part] if part in slots else encode.quote_piece(part) for part in parts if part)
 
 
-def _join(parts: Iterator[bytes | int]) -> _Variant:
+def _join(parts: Iterator[bytes | int], *, sealed: bool) -> _Variant:
     runs: list[bytes] = []
     slots: list[tuple[int, int]] = []
     static: list[bytes] = []
@@ -225,7 +238,7 @@ def _join(parts: Iterator[bytes | int]) -> _Variant:
         static.clear()
         slots.append((len(runs) - 1, part))
     runs.append(b"".join(static))
-    return _Variant(tuple(runs), tuple(slots))
+    return _Variant(tuple(runs), tuple(slots), BodyHash(runs, slots) if sealed else None)
 
 
 @dataclass(frozen=True)

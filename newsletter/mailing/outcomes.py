@@ -28,7 +28,8 @@ class Claim:
     """A chunk that is ours to send. `letters` are in the order of sending: first those not tried yet, by their seq.
 
     `sifted` counts the readers who were recorded in the same transaction because they must not be sent this; `fresh`
-    says that nobody has put this chunk off before.
+    says that nobody has put this chunk off before. `book` is the mark of the readers' book as the letters were read;
+    `doubt_since` is when a request of this chunk left that may have been taken.
     """
 
     mailing: int
@@ -39,8 +40,11 @@ class Claim:
     token: str
     key: str
     letters: tuple[Letter, ...]
+    at: dt.datetime
     sifted: int = 0
     fresh: bool = False
+    book: int = 0
+    doubt_since: dt.datetime | None = None
 
     def done_after(self, attempted: int) -> int:
         """Return the chunk's settled places once so many letters have been tried."""
@@ -86,7 +90,8 @@ class Result:
     """How a claimed chunk ended: how many letters were tried, what became of those that the ledger does not have yet.
 
     `rest` is the state of a chunk that still has places not settled: ready, or unknown when its request may have left.
-    `in_vain` says that all that was tried was put off, `asked` that the carrier said itself how long to wait.
+    `in_vain` says that all that was tried was put off, `asked` that the carrier said itself how long to wait, `doubt`
+    that the request may have been taken although the chunk is ready again, `settled` that the ledger has all this.
     """
 
     attempted: int
@@ -98,55 +103,92 @@ class Result:
     not_before: dt.datetime | None = None
     in_vain: bool = False
     asked: bool = False
+    doubt: bool = False
+    settled: bool = False
 
 
 def settle(engine: Engine, held: Claim, result: Result, now: dt.datetime) -> None:
     """Write a claim's outcome in one transaction. Raises LostLeaseError when the claim is no longer ours."""
-    done = held.done_after(result.attempted)
     with writing(engine) as connection:
-        note_fates(connection, held.mailing, held.chunk, result.fates, now)
-        state = result.rest if done < held.n else "accepted"
-        if state == "accepted" and has(connection, held.mailing, held.chunk, "deferred"):
-            state = "ready"
-        settled = connection.execute(
-            _claimed(held).values(
-                state=state,
-                done=done,
-                flight=None,
-                token=None,
-                owner=None,
-                lease_until=None,
-                not_before=result.not_before if state == "ready" else None,
-                provider_ref=result.reference,
-                last_error=without_addresses(result.detail),
-            )
-        )
-        if settled.rowcount != 1:
-            raise LostLeaseError  # which rolls the outcomes back: the one who took over decides
-        close_attempt(connection, held.token, result.word, result.detail, now)
+        settle_in(connection, held, result, now)
         ledger.mark_finished(connection, held.mailing, now)
 
 
-def record(engine: Engine, held: Claim, attempted: int, fates: Fates, now: dt.datetime) -> None:
-    """Write outcomes in the middle of a claim, durably; no message is under way. Raises LostLeaseError."""
+def settle_in(connection: Connection, held: Claim, result: Result, now: dt.datetime) -> None:
+    """Write a claim's outcome in a transaction that goes on. Raises LostLeaseError, and then nothing may be kept."""
+    done = held.done_after(result.attempted)
+    note_fates(connection, held.mailing, held.chunk, result.fates, now)
+    state = result.rest if done < held.n else "accepted"
+    if state == "accepted" and has(connection, held.mailing, held.chunk, "deferred"):
+        state = "ready"
+    settled = connection.execute(
+        _claimed(held).values(
+            state=state,
+            done=done,
+            flight=None,
+            token=None,
+            owner=None,
+            lease_until=None,
+            not_before=result.not_before if state == "ready" else None,
+            doubt_since=_doubt_since(held, result) if state == "ready" else None,
+            provider_ref=result.reference,
+            last_error=without_addresses(result.detail),
+        )
+    )
+    if settled.rowcount != 1:
+        raise LostLeaseError  # which rolls the outcomes back: the one who took over decides
+    close_attempt(connection, held.token, result.word, result.detail, now)
+
+
+def _doubt_since(held: Claim, result: Result) -> dt.datetime | None:
+    """Keep the doubt of an earlier request, which a later put-off does not remove."""
+    if result.attempted:
+        return None
+    return held.doubt_since or (held.at if result.doubt else None)
+
+
+def record(
+    engine: Engine, held: Claim, attempted: int, fates: Fates, now: dt.datetime, flight: int | None = None
+) -> None:
+    """Write outcomes in the middle of a claim, durably; no message is under way. Raises LostLeaseError.
+
+    `flight` is what the lane's log wants to be told of it.
+    """
     with writing(engine) as connection:
-        kept = connection.execute(_claimed(held).values(done=held.done_after(attempted), flight=None))
+        kept = connection.execute(_claimed(held).values(done=held.done_after(attempted), flight=flight))
         if kept.rowcount != 1:
             raise LostLeaseError
         note_fates(connection, held.mailing, held.chunk, fates, now)
 
 
-def take_back(engine: Engine, ours: Lease, refused: Iterable[Letter], now: dt.datetime) -> None:
+def leave_out(
+    engine: Engine,
+    held: Claim,
+    attempted: int,
+    letter: Letter,
+    why_not: str,
+    now: dt.datetime,
+    flight: int | None,
+) -> None:
+    """Write that a reader left after the chunk was claimed, and got nothing. Raises LostLeaseError."""
+    with writing(engine) as connection:
+        kept = connection.execute(_claimed(held).values(done=held.done_after(attempted), flight=flight))
+        if kept.rowcount != 1:
+            raise LostLeaseError
+        note(connection, held.mailing, held.chunk, letter, "left", why_not, now)
+
+
+def take_back(engine: Engine, ours: Lease, mailing: int, refused: Iterable[Letter], now: dt.datetime) -> None:
     """Make readers pending again whose refusals are not believed: they surely did not leave. Raises LostLeaseError."""
     with writing(engine) as connection:
         lease.renew(connection, ours, now)
         for letter in refused:
-            own = and_(exception.c.mailing == ours.mailing, exception.c.reader == letter.reader)
+            own = and_(exception.c.mailing == mailing, exception.c.reader == letter.reader)
             where = select(exception.c.chunk).where(own).scalar_subquery()
-            settled = and_(chunk.c.mailing == ours.mailing, chunk.c.seq == where, chunk.c.state == "accepted")
+            settled = and_(chunk.c.mailing == mailing, chunk.c.seq == where, chunk.c.state == "accepted")
             connection.execute(update(chunk).where(settled).values(state="ready"))
             connection.execute(update(exception).where(own).values(kind="deferred", taken_back=True, at=now))
-        ledger.mark_finished(connection, ours.mailing, now)
+        ledger.mark_finished(connection, mailing, now)
 
 
 def hold_on(engine: Engine, held: Claim, ours: Lease, now: dt.datetime) -> None:

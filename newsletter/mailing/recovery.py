@@ -1,4 +1,4 @@
-"""Puts in order what a dead sender left.
+"""Puts in order what a dead sender or worker left.
 
 Nothing is ever tried again blindly: a lost request and a lost answer look the same from here. What was under way stays
 unknown unless the carrier makes no second copy of the same message; what surely did not leave is ready again.
@@ -8,47 +8,75 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
-from newsletter.mailing.carry import rest_state
-from newsletter.mailing.lease import Lease
-from newsletter.mailing.ledger import IN_DOUBT, LOST
+from newsletter.mailing import flight, lease, ledger
+from newsletter.mailing.claims import rest_state
+from newsletter.mailing.flight import Found
+from newsletter.mailing.lease import Process
+from newsletter.mailing.ledger import IN_DOUBT, LOST, Mailing
 from newsletter.mailing.letters import Letter
 from newsletter.mailing.outcomes import close_attempt, has, note_fates
-from newsletter.mailing.tables import AnyRow, chunk, delivery, exception
+from newsletter.mailing.tables import AnyRow, attempt, chunk, delivery, exception
 from newsletter.providers.base import Guard, MessageCarrier, Outcome, Provider
 
 INTERRUPTED = "the sender was interrupted while this was under way"
 
 
-def sweep(connection: Connection, held: Lease, provider: Provider, now: dt.datetime) -> None:
-    """Settle every chunk that a dead sender was sending, as far as what it wrote can be believed."""
-    rows = connection.execute(select(chunk).where(chunk.c.mailing == held.mailing, chunk.c.state == "sending")).all()
-    for row in rows:
-        believed = held.trusted and row.owner == held.former
-        if provider.guard is Guard.REPEATABLE:
-            _land(connection, row, row.done, "ready")
-        elif isinstance(provider, MessageCarrier) and believed:
-            _give_up_flight(connection, row, now)
-        else:
-            _doubt(connection, row, now)
-            _land(connection, row, row.done, rest_state(provider))
-        word = IN_DOUBT if provider.guard is Guard.REPEATABLE else "interrupted"
-        close_attempt(connection, row.token, word, INTERRUPTED, now)
+def sweep(connection: Connection, one: Mailing, provider: Provider, here: Process, now: dt.datetime) -> int:
+    """Settle every chunk that somebody was sending who is gone, as far as what they wrote can be believed.
+
+    Returns how many there were.
+    """
+    sending = select(chunk).where(chunk.c.mailing == one.id, chunk.c.state == "sending")
+    rows = connection.execute(sending.with_for_update(skip_locked=True)).all()
+    owners = {owner: lease.owner_row(connection, owner) for owner in {row.owner for row in rows}}
+    gone = {owner for owner, row in owners.items() if lease.is_gone(row, here, now)}
+    left = [row for row in rows if row.owner in gone]
+    for row in left:
+        _settle(connection, row, provider, flight.find(connection, row, owners[row.owner], here), now)
+    for owner in gone:
+        flight.forget(connection, owner)
+    if left:
+        ledger.mark_finished(connection, one.id, now)
+    return len(left)
 
 
-def _give_up_flight(connection: Connection, row: AnyRow, now: dt.datetime) -> None:
-    """Call the one message unknown that was under way; what stands before it is settled, the rest did not leave."""
-    if row.flight is None:
+def _settle(connection: Connection, row: AnyRow, provider: Provider, found: Found | None, now: dt.datetime) -> None:
+    again = provider.guard in (Guard.REPEATABLE, Guard.KEY)
+    if again:
         _land(connection, row, row.done, "ready")
+        if provider.guard is Guard.KEY:
+            _keep_doubt(connection, row, now)
+    elif isinstance(provider, MessageCarrier) and found is not None:
+        _give_up_flight(connection, row, found, now)
+    else:
+        _doubt(connection, row, now)
+        _land(connection, row, row.done, rest_state(provider))
+    close_attempt(connection, row.token, IN_DOUBT if again else "interrupted", INTERRUPTED, now)
+
+
+def _keep_doubt(connection: Connection, row: AnyRow, now: dt.datetime) -> None:
+    """Note since when the carrier may have the chunk: the time in which it takes the same key again began then."""
+    claimed = select(attempt.c.started_at).where(attempt.c.token == row.token).scalar_subquery()
+    since = func.coalesce(chunk.c.doubt_since, claimed, now)
+    connection.execute(
+        update(chunk).where(chunk.c.mailing == row.mailing, chunk.c.seq == row.seq).values(doubt_since=since)
+    )
+
+
+def _give_up_flight(connection: Connection, row: AnyRow, found: Found, now: dt.datetime) -> None:
+    """Call the one message unknown that was under way; what stands before it is settled, the rest did not leave."""
+    if found.flight is None:
+        _land(connection, row, found.done, "ready")
         return
-    own = and_(exception.c.mailing == row.mailing, exception.c.seq == row.flight)
+    own = and_(exception.c.mailing == row.mailing, exception.c.seq == found.flight)
     changed = connection.execute(update(exception).where(own).values(kind="unknown", detail=INTERRUPTED, at=now))
     if changed.rowcount == 0:
-        reader = select(delivery.c.reader).where(delivery.c.mailing == row.mailing, delivery.c.seq == row.flight)
-        letter = Letter(row.flight, connection.execute(reader).scalar_one(), "", "", frozenset())
+        reader = select(delivery.c.reader).where(delivery.c.mailing == row.mailing, delivery.c.seq == found.flight)
+        letter = Letter(found.flight, connection.execute(reader).scalar_one(), "", "", frozenset())
         note_fates(connection, row.mailing, row.seq, {letter: (Outcome.UNKNOWN, INTERRUPTED)}, now)
-    _land(connection, row, max(row.done, row.flight - row.first + 1), "ready")
+    _land(connection, row, max(found.done, found.flight - row.first + 1), "ready")
 
 
 def _doubt(connection: Connection, row: AnyRow, now: dt.datetime) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from newsletter.edition.model import Edition
 from newsletter.errors import StoppedError, TryLaterError
 from newsletter.mailing import lease, ledger
+from newsletter.mailing.claims import halted_line
 from newsletter.mailing.ledger import Mailing
 from newsletter.providers.base import Guard, Provider
 
@@ -18,6 +19,26 @@ def refuse_second_sender(connection: Connection, one: Mailing, now: dt.datetime)
     present = lease.holder(connection, one.id, lease.this_process(), now)
     if present is not None:
         raise TryLaterError(f"{one.name}: {present}; try again when that is done")
+
+
+def refuse_halted(one: Mailing) -> None:
+    """Raise StoppedError when a person has paused or cancelled a mailing; a carrier's refusal is tried again."""
+    if one.state in ("paused", "cancelled"):
+        raise StoppedError(f"{one.name}: {halted_line(one.state, one.reason)}")
+
+
+def is_late(one: Mailing, max_age: dt.timedelta, now: dt.datetime) -> bool:
+    """Say whether a mailing is under way for so long that a person should say whether it still is news."""
+    return one.finished_at is None and one.started_at is not None and now - one.started_at > max_age
+
+
+def refuse_late(one: Mailing, max_age: dt.timedelta, now: dt.datetime) -> None:
+    """Raise StoppedError when a mailing began longer ago than `max_age`."""
+    if is_late(one, max_age, now):
+        raise StoppedError(
+            f"{one.name}: it began on {one.created_at:%Y-%m-%d %H:%M} UTC, longer ago than send.max_age; if it is still"
+            f" news, 'newsletter resume {one.name} --late' sends the rest"
+        )
 
 
 def is_same(one: Mailing, edition: Edition, provider: Provider) -> bool:

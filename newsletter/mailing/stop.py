@@ -8,7 +8,16 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from newsletter.errors import StoppedError
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class AskedToStopError(StoppedError):
+    """A person at the keyboard, or the system, asked the run to stop."""
+
+    def __init__(self) -> None:
+        super().__init__("stopped as asked, between two messages; send again to go on")
 
 
 class Stop:

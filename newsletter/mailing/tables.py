@@ -96,8 +96,7 @@ sender = Table(
     sqlite_with_rowid=False,
 )
 
-# Who works on whatever mailing is being sent, beside its sender; the columns as above. server: which start of the
-# database server it wrote to.
+# Who works on whatever mailing is being sent, beside its sender; the columns as above.
 worker = Table(
     "worker",
     metadata,
@@ -112,7 +111,7 @@ worker = Table(
     sqlite_with_rowid=False,
 )
 
-# A run of deliveries, from seq `first` on, n of them. flight: the seq whose message is being handed over.
+# A run of deliveries, from seq `first` on, n of them. flight, server: flight.py says what they tell.
 # not_before: when a chunk that was put off may be tried again. doubt_since: when the first request left that may have
 # been taken, of a carrier that takes the same key again.
 chunk = Table(
@@ -131,6 +130,7 @@ chunk = Table(
     Column("lease_until", Moment),
     Column("not_before", Moment),
     Column("doubt_since", Moment),
+    Column("server", String(40), nullable=False, default="", server_default=""),
     Column("idem_key", String(160), nullable=False, unique=True),
     Column("provider_ref", Text, nullable=False, default=""),
     Column("payload_sha256", String(64), nullable=False, default=""),

@@ -34,6 +34,7 @@ def settings(**changes: Any) -> Newsletter:
         "address": ["Example Coalition", "1 Example Street"],
         "reason": "You subscribed at example.org.",
         "url": "https://news.example.org",
+        "send": {"max_age": "5000d"},
         "lists": {"weekly": {"title": "The Weekly"}, "press": {"title": "Press list"}},
     }
     return Newsletter.model_validate(given | changes)
@@ -75,6 +76,11 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.now += dt.timedelta(seconds=seconds)
+
+    @staticmethod
+    def chance() -> float:
+        """Leave nothing to chance: every wait is as long as it may be."""
+        return 0.0
 
     def forward(self, **interval: float) -> None:
         self.now += dt.timedelta(**interval)

@@ -13,7 +13,9 @@ from newsletter.providers.base import Batch, Outcome, Provider, Receipt
 
 
 def send(house: House, provider: Provider, issue: Edition | None = None) -> dispatch.Summary:
-    return dispatch.send(house.order(provider, issue), clock=house.clock, sleep=house.clock.sleep)
+    return dispatch.send(
+        house.order(provider, issue), clock=house.clock, sleep=house.clock.sleep, chance=house.clock.chance
+    )
 
 
 def test_a_lost_answer_is_resolved_by_asking_after_the_lag(house: House) -> None:

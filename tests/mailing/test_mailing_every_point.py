@@ -59,7 +59,7 @@ class Postman:
 
 def send(house: House, kind: type[Messages | Batches]) -> None:
     order = house.order(Postman(house.root).carrier(kind))
-    dispatch.send(order, clock=house.clock, sleep=house.clock.sleep)
+    dispatch.send(order, clock=house.clock, sleep=house.clock.sleep, chance=house.clock.chance)
 
 
 def killed_before(statement: int, work: Callable[[House], None], root: Path) -> bool:

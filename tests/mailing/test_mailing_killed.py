@@ -72,7 +72,7 @@ def test_killed_while_handing_a_message_over_only_that_one_is_unknown_and_the_ne
 ) -> None:
     house.enrol(range(1, 121))
     die_at(house, "Messages", 67)
-    assert house.counts() == {"accepted": 66, "pending": 54}
+    assert house.counts() == {"accepted": 50, "pending": 70}  # what its group did so far is in its notes
     carrier = Messages()
     dispatch.send(house.order(carrier))
     assert carrier.readers == list(range(68, 121))
@@ -92,22 +92,22 @@ def test_killed_while_a_put_off_reader_is_tried_again(house: House) -> None:
     house.enrol(range(1, 5))
     put_off = Messages(lambda reader: DEFERRED if reader == 2 else ACCEPTED)
     with pytest.raises(TryLaterError):
-        dispatch.send(house.order(put_off), clock=house.clock, sleep=house.clock.sleep)
+        dispatch.send(house.order(put_off), clock=house.clock, sleep=house.clock.sleep, chance=house.clock.chance)
     assert house.counts() == {"accepted": 3, "pending": 1}
     die_at(house, "Messages", 2)
     dispatch.send(house.order(Messages()))
     assert house.counts() == {"accepted": 3, "unknown": 1}
 
 
-def test_after_a_power_cut_the_rest_of_the_chunk_is_held(house: House) -> None:
+def test_after_a_power_cut_the_whole_chunk_is_held(house: House) -> None:
     house.enrol(range(1, 121))
     die_at(house, "Messages", 67)
     restart_machine(house)
     carrier = Messages()
     dispatch.send(house.order(carrier))
     assert carrier.readers == list(range(101, 121))
-    assert house.counts() == {"accepted": 86, "unknown": 34}
-    assert [one.reader for one in ledger.unknown_readers(house.engine, NAME)] == list(range(67, 101))
+    assert house.counts() == {"accepted": 70, "unknown": 50}
+    assert [one.reader for one in ledger.unknown_readers(house.engine, NAME)] == list(range(51, 101))
 
 
 def test_after_a_power_cut_a_carrier_that_knows_its_messages_is_asked(house: House) -> None:
@@ -223,7 +223,7 @@ def received(folder: Path) -> collections.Counter[int]:
     return collections.Counter(readers)
 
 
-def test_killed_at_many_points_smtp_misses_nobody_and_leaves_at_most_one_unknown_a_kill(
+def test_killed_at_many_points_smtp_misses_nobody_and_leaves_at_most_one_unknown_a_connection_and_kill(
     house: House, sink: tuple[int, Path]
 ) -> None:
     port, folder = sink
@@ -235,7 +235,7 @@ def test_killed_at_many_points_smtp_misses_nobody_and_leaves_at_most_one_unknown
     got = received(folder)
     assert set(got.values()) == {1}  # nobody twice, not even one of those in flight
     unknown = {one.reader for one in ledger.unknown_readers(house.engine, NAME)}
-    assert len(unknown) <= 6
+    assert len(unknown) <= 6 * 2  # on each of two connections one a kill
     assert set(range(1, 2001)) - unknown <= set(got)  # nobody missed
     status = house.status()
     assert (status.accepted, status.unknown, status.pending) == (2000 - len(unknown), len(unknown), 0)

@@ -60,7 +60,7 @@ def test_the_status_has_its_fields_in_order_and_the_newest_mailing_first(house: 
     newest, older = ledger.status(house.engine)
     assert list(newest.__dataclass_fields__) == [
         *("mailing", "issue", "list", "provider", "audience", "accepted", "rejected", "left", "unknown", "pending"),
-        *("complete", "started", "finished"),
+        *("complete", "started", "finished", "state", "reason"),
     ]
     assert newest == ledger.MailingStatus(
         mailing="2016-04-22-weekly",
@@ -76,6 +76,8 @@ def test_the_status_has_its_fields_in_order_and_the_newest_mailing_first(house: 
         complete=True,
         started=house.clock.now,
         finished=house.clock.now,
+        state="sending",
+        reason="",
     )
     assert ledger.status(house.engine, "2016-04-15-weekly") == (older,)
 
@@ -160,7 +162,7 @@ def test_whatever_happens_to_whom_the_law_holds_and_nobody_gets_two(
     for run in range(12):
         carrier = kind(many if issubclass(kind, Batches) else one)  # type: ignore[arg-type]
         try:
-            dispatch.send(house.order(carrier), clock=house.clock, sleep=house.clock.sleep)
+            dispatch.send(house.order(carrier), clock=house.clock, sleep=house.clock.sleep, chance=house.clock.chance)
         except NewsletterError:
             house.clock.forward(minutes=10)
         if run == 0:

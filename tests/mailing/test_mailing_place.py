@@ -19,7 +19,9 @@ OLD, NEW = "api.example.org/old.example.org", "api.example.org/new.example.org"
 
 
 def send(house: House, provider: Provider, **more: object) -> dispatch.Summary:
-    return dispatch.send(house.order(provider, **more), clock=house.clock, sleep=house.clock.sleep)  # type: ignore[arg-type]
+    return dispatch.send(
+        house.order(provider, **more), clock=house.clock, sleep=house.clock.sleep, chance=house.clock.chance
+    )  # type: ignore[arg-type]
 
 
 def test_a_look_up_at_another_place_never_makes_a_lost_batch_ready_again(house: House) -> None:

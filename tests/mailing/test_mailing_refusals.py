@@ -16,7 +16,9 @@ REFUSED = "refused 10 readers one after another, last: 550 no such user; none of
 
 
 def send(house: House, provider: Provider, **more: object) -> dispatch.Summary:
-    return dispatch.send(house.order(provider, **more), clock=house.clock, sleep=house.clock.sleep)  # type: ignore[arg-type]
+    return dispatch.send(
+        house.order(provider, **more), clock=house.clock, sleep=house.clock.sleep, chance=house.clock.chance
+    )  # type: ignore[arg-type]
 
 
 def dead(readers: range) -> Callable[[int], Receipt]:

@@ -65,5 +65,5 @@ def test_a_stop_ends_a_wait(house: House) -> None:
     house.clock.sleep = lambda _: os.kill(os.getpid(), signal.SIGINT)  # type: ignore[method-assign]
     put_off = Messages(lambda _: Receipt(dispatch.Outcome.DEFERRED, "later", retry_after=100))
     with pytest.raises(StoppedError, match="stopped as asked"):
-        dispatch.send(house.order(put_off), clock=house.clock, sleep=house.clock.sleep)
+        dispatch.send(house.order(put_off), clock=house.clock, sleep=house.clock.sleep, chance=house.clock.chance)
     assert house.counts() == {"pending": 2}

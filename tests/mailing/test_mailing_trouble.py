@@ -21,7 +21,9 @@ from newsletter.providers.base import Outcome, Provider, Receipt
 
 
 def send(house: House, provider: Provider, **more: object) -> dispatch.Summary:
-    return dispatch.send(house.order(provider, **more), clock=house.clock, sleep=house.clock.sleep)  # type: ignore[arg-type]
+    return dispatch.send(
+        house.order(provider, **more), clock=house.clock, sleep=house.clock.sleep, chance=house.clock.chance
+    )  # type: ignore[arg-type]
 
 
 def test_three_lost_answers_in_a_row_stop_the_run(house: House) -> None:
@@ -54,13 +56,13 @@ def test_a_reader_put_off_once_gets_it_in_the_same_run(house: House) -> None:
     assert house.clock.waits
 
 
-def test_a_carrier_that_is_away_is_tried_five_times_and_nobody_is_marked_as_failed(house: House) -> None:
+def test_a_carrier_that_is_away_is_tried_seven_times_and_nobody_is_marked_as_failed(house: House) -> None:
     house.enrol(range(1, 201))
     for carrier in (Messages(always(DEFERRED)), Repeatable(always(DEFERRED)), Batches(lambda _: DEFERRED)):
         house.clock.waits.clear()
-        with pytest.raises(TryLaterError, match="5 times in a row, last: 450 later"):
+        with pytest.raises(TryLaterError, match="7 times in a row, last: 450 later"):
             send(house, carrier, issue=edition(f"by-{carrier.name}"))
-        assert sum(house.clock.waits) == 5 + 10 + 20 + 40
+        assert sum(house.clock.waits) == 5 + 10 + 20 + 40 + 80 + 160
         assert house.counts() == {"pending": 200}
         house.clock.forward(minutes=5)
         send(house, type(carrier)(), issue=edition(f"by-{carrier.name}"))
