@@ -113,7 +113,7 @@ def in_sink(dump: Path) -> Iterator[Found]:
 def judge(root: Path, readers: int, found: list[Found]) -> tuple[object, ...]:
     """Count over all readers, and parse every message back."""
     project, edition = bench.edition_of(root)
-    engine = open_database(project.settings.database, root)
+    engine = open_database(project.database(), root)
     provider = open_provider(project.settings.provider, root, project.source)
     order = Order(engine, project, edition, bench.LIST, provider)
     status = ledger.status(engine, order.name)[0]

@@ -18,7 +18,7 @@ from newsletter.providers.registry import open_provider
 
 def main() -> None:
     project, edition = bench.edition_of(Path(sys.argv[1]))
-    engine = open_database(project.settings.database, project.root)
+    engine = open_database(project.database(), project.root)
     provider = open_provider(project.settings.provider, project.root, project.source)
     before = -1
 

@@ -33,10 +33,9 @@ class Planned:
     at: dt.datetime
     zone: str
     by_reader: bool
-    state: str
-    reason: str
     made_at: dt.datetime
-    made_by: str
+    state: str = "waiting"
+    reason: str = ""
 
     @property
     def when(self) -> When:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, func, insert, literal, select
 
@@ -74,11 +75,30 @@ def mailing_name(edition: Edition, list_name: str) -> str:
     return f"{edition.slug}-{list_name}"
 
 
-def freeze(connection: Connection, edition: Edition, list_name: str, provider: Provider, now: dt.datetime) -> int:
+@dataclass(frozen=True)
+class Frozen:
+    """What a mailing is frozen from: an edition, a list, a carrier, and for a send by the readers' own clocks its time.
+
+    `reader_time` is a local time without a zone, and the zone of readers who have told none.
+    """
+
+    edition: Edition
+    list: str
+    provider: Provider
+    reader_time: tuple[dt.datetime, str] | None = None
+
+    @property
+    def batched(self) -> bool:
+        """Whether all readers of a chunk get one body."""
+        return isinstance(self.provider, BatchCarrier)
+
+
+def freeze(connection: Connection, what: Frozen, now: dt.datetime) -> int:
     """Write a mailing with its deliveries and chunks; return its id. All of it belongs to the caller's transaction.
 
     Raises NewsletterError when nobody would get it, or its name is taken by another issue on another list.
     """
+    edition, list_name, provider = what.edition, what.list, what.provider
     name = mailing_name(edition, list_name)
     if connection.execute(select(mailing.c.id).where(mailing.c.name == name)).first():
         raise NewsletterError(f"there is another mailing called {name}; rename the issue's file")
@@ -87,26 +107,26 @@ def freeze(connection: Connection, edition: Edition, list_name: str, provider: P
     connection.execute(insert(mailing).values(**row, **carrier, created_at=now))
     identity: int = connection.execute(select(mailing.c.id).where(mailing.c.name == name)).scalar_one()
     _write_variants(connection, identity, edition, list_name)
-    batched = isinstance(provider, BatchCarrier)
-    _write_deliveries(connection, identity, list_name, by_variant=batched)
-    chunks = list(_chunks(connection, identity, chunk_size(provider), by_variant=batched))
+    _write_deliveries(connection, identity, what)
+    chunks = list(_chunks(connection, identity, what))
     if not chunks:
         raise NewsletterError(f"nobody is subscribed to '{list_name}'; see 'newsletter subscribers list'")
     connection.execute(
         insert(chunk),
         [
-            {"mailing": identity, "seq": seq, "first": first, "n": n, "idem_key": f"{name}/{seq}"}
-            for seq, (first, n) in enumerate(chunks)
+            {"mailing": identity, "seq": seq, "first": first, "n": n, "idem_key": f"{name}/{seq}", "not_before": due}
+            for seq, (first, n, due) in enumerate(chunks)
         ],
     )
     return identity
 
 
-def chunk_size(provider: Provider) -> int:
-    """Return how many readers a chunk holds with a carrier."""
-    if isinstance(provider, BatchCarrier) or provider.guard is Guard.REPEATABLE:
-        return provider.chunk_size
-    return GROUP
+def chunk_size(provider: Provider, edition: Edition) -> int:
+    """Return how many readers a chunk holds with a carrier: what it takes in one request, in count and in bytes."""
+    if isinstance(provider, BatchCarrier):
+        largest = sum(len(piece.content.encode()) for piece in (*edition.html, *edition.text))
+        return max(1, min(provider.chunk_size, provider.readers_per_request(largest)))
+    return provider.chunk_size if provider.guard is Guard.REPEATABLE else GROUP
 
 
 def _write_variants(connection: Connection, identity: int, edition: Edition, list_name: str) -> None:
@@ -121,31 +141,46 @@ def _write_variants(connection: Connection, identity: int, edition: Edition, lis
         connection.execute(insert(variant), rows)
 
 
-def _write_deliveries(connection: Connection, identity: int, list_name: str, *, by_variant: bool) -> None:
-    order = (variant.c.number, reader.c.id) if by_variant else (reader.c.id,)
+def _write_deliveries(connection: Connection, identity: int, what: Frozen) -> None:
+    zone = (reader.c.timezone,) if what.reader_time else ()
+    order = (*((variant.c.number,) if what.batched else ()), *zone, reader.c.id)
     seq = func.row_number().over(order_by=order) - 1
     query = (
         select(literal(identity), seq, reader.c.id, variant.c.number)
         .select_from(subscription)
         .join(reader, reader.c.id == subscription.c.reader)
         .join(variant, and_(variant.c.mailing == identity, variant.c.follows == subscription.c.follows))
-        .where(_may_be_mailed(list_name))
+        .where(_may_be_mailed(what.list))
     )
     connection.execute(insert(delivery).from_select(["mailing", "seq", "reader", "variant"], query))
 
 
-def _chunks(connection: Connection, identity: int, size: int, *, by_variant: bool) -> Iterator[tuple[int, int]]:
-    """Yield the first seq and the number of readers of every chunk; one that is sent as a batch has one variant."""
-    group = delivery.c.variant if by_variant else literal(0)
-    runs = connection.execute(
-        select(func.min(delivery.c.seq), func.count())
+def _chunks(connection: Connection, identity: int, what: Frozen) -> Iterator[tuple[int, int, dt.datetime | None]]:
+    """Yield the first seq, the number of readers and the time of every chunk.
+
+    One that is sent as a batch has one variant, and one for the readers' own clocks one time zone.
+    """
+    size = chunk_size(what.provider, what.edition)
+    zone = (reader.c.timezone,) if what.reader_time else ()
+    apart = (*((delivery.c.variant,) if what.batched else ()), *zone)
+    query = (
+        select(func.min(delivery.c.seq), func.count(), *zone)
+        .select_from(delivery.join(reader, reader.c.id == delivery.c.reader) if zone else delivery)
         .where(delivery.c.mailing == identity)
-        .group_by(group)
         .order_by(func.min(delivery.c.seq))
-    ).all()
-    for first, number in runs:
+        .having(func.count() > 0)
+    )
+    for first, number, *names in connection.execute(query.group_by(*apart) if apart else query).all():
         for start in range(0, number, size):
-            yield first + start, min(size, number - start)
+            yield first + start, min(size, number - start), _due(what, *names)
+
+
+def _due(what: Frozen, zone: str = "") -> dt.datetime | None:
+    """Say when readers of a time zone get theirs."""
+    if what.reader_time is None:
+        return None
+    local, otherwise = what.reader_time
+    return local.replace(tzinfo=ZoneInfo(zone or otherwise)).astimezone(dt.UTC)
 
 
 def choices(connection: Connection, identity: int) -> Mapping[int, frozenset[int]]:

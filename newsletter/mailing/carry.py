@@ -146,6 +146,9 @@ def _refused_as_a_whole(on: Carriage, claim: Claim, receipt: Receipt) -> Result:
 
 
 def _interpret(on: Carriage, claim: Claim, receipt: Receipt) -> Result:
+    if receipt.outcome is Outcome.ACCEPTED and not receipt.exceptions:
+        again = {one: (Outcome.ACCEPTED, "") for one in claim.letters if one.again}
+        return Result(len(claim.letters), again, str(receipt.outcome), receipt.detail, receipt.reference)
     guard = on.taker.provider.guard
     own = {one: receipt.exceptions.get(one.reader) for one in claim.letters}
     fates = {one: on.give_up(one, fate) if fate else (receipt.outcome, receipt.detail) for one, fate in own.items()}

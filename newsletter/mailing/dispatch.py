@@ -5,78 +5,35 @@ Running it again goes on where it stopped, whatever stopped it; running it once 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-import math
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
-
-from sqlalchemy import Engine
 
 from newsletter.config import Project
 from newsletter.database.engine import reading, writing
 from newsletter.edition.model import Edition
 from newsletter.errors import NewsletterError, StoppedError
-from newsletter.mailing import audience, encode, flight, headers, lease, ledger, recovery, resume
-from newsletter.mailing.audience import KIND, Audience
+from newsletter.mailing import audience, encode, flight, headers, inquiry, lease, ledger, recovery, resume
+from newsletter.mailing.audience import KIND
 from newsletter.mailing.carry import Carriage, make_batch
 from newsletter.mailing.claims import HaltedError, Taker
 from newsletter.mailing.crew import Crew
-from newsletter.mailing.inquiry import Inquiry, reconcile
+from newsletter.mailing.inquiry import Inquiry
 from newsletter.mailing.lease import Lease, LostLeaseError
 from newsletter.mailing.ledger import Mailing, MailingStatus
 from newsletter.mailing.letters import Letter
 from newsletter.mailing.message import SAMPLE_READER, Compiler
+from newsletter.mailing.orders import Order, Plan, plan, utc_now
 from newsletter.mailing.pace import Chance, Clock, Pace, Sleep
 from newsletter.mailing.speed import Speed
 from newsletter.mailing.stop import AskedToStopError, stop_on_signals
 from newsletter.providers.base import BatchCarrier, MessageCarrier, Outcome, Provider, Receipt
 
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be sent, to which list, by whom, and where the ledger is."""
-
-    engine: Engine
-    project: Project
-    edition: Edition
-    list: str
-    provider: Provider
-    still: Callable[[], bool] = lambda: True  # whether the edition on the disk is this one, asked now and then
-    reader_time: tuple[dt.datetime, str] | None = None  # local time for each reader, and the zone of those without one
-
-    @property
-    def name(self) -> str:
-        """The mailing's name."""
-        return audience.mailing_name(self.edition, self.list)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a send would do. `requests` counts the calls to the carrier; `status` is None for a new mailing.
-
-    `rate` is in calls a second, None without an agreed one, and then `seconds` is None, too. `late` says that the
-    mailing began longer ago than `send.max_age`.
-    """
-
-    mailing: str
-    state: Literal["new", "resume", "finished"]
-    provider: str
-    to_send: int
-    audience: Audience
-    requests: int
-    status: MailingStatus | None
-    connections: int = 1
-    rate: float | None = None
-    late: bool = False
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it takes at the agreed rate."""
-        return None if self.rate is None else self.requests / self.rate
+__all__ = ["Order", "Plan", "plan"]
 
 
 @dataclass(frozen=True)
@@ -96,43 +53,6 @@ class Summary:
 
 
 Told = Callable[[Progress], None]
-
-
-def utc_now() -> dt.datetime:
-    """Return the present, aware and in UTC."""
-    return dt.datetime.now(dt.UTC)
-
-
-def plan(order: Order, *, clock: Clock = utc_now) -> Plan:
-    """Say what a send would do, without doing anything.
-
-    Raises StoppedError when the mailing is under way with another edition or carrier, TryLaterError when somebody is
-    sending it.
-    """
-    headers.known_list(order.project.settings, order.list)
-    with reading(order.engine) as connection:
-        counted = audience.count(connection, order.list, order.edition)
-        one = ledger.find(connection, order.edition.slug, order.list, KIND)
-        if one is not None:
-            resume.refuse_second_sender(connection, one, clock())
-            if not resume.may_go_on(connection, one, order.edition, order.provider):
-                one = None
-    provider = order.provider
-    ways = (provider.connections, provider.rate)
-    if one is None:
-        requests = _requests(order, counted)
-        return Plan(order.name, "new", provider.describe(), counted.count, counted, requests, None, *ways)
-    status = ledger.status(order.engine, one.name)[0]
-    state: Literal["resume", "finished"] = "finished" if one.finished_at else "resume"
-    requests = math.ceil(status.pending / (provider.chunk_size if isinstance(provider, BatchCarrier) else 1))
-    late = resume.is_late(one, order.project.settings.send.max_age, clock())
-    return Plan(one.name, state, provider.describe(), status.pending, counted, requests, status, *ways, late)
-
-
-def _requests(order: Order, counted: Audience) -> int:
-    if not isinstance(order.provider, BatchCarrier):
-        return counted.count
-    return sum(math.ceil(number / order.provider.chunk_size) for number in counted.variants.values())
 
 
 def send(
@@ -161,13 +81,37 @@ def send(
     if begun is None:
         return Summary(ledger.status(order.engine, order.name)[0], nothing_to_do=True)
     one, held = begun
-    try:
-        with stop_on_signals() as stop:
+    with _given_back(order, held, clock), stop_on_signals() as stop:
+        try:
             busy = _carry_all(order, one, held, told, Pace(clock, sleep, stop, chance))
-    except StoppedError as error:
-        if not isinstance(error, AskedToStopError | HaltedError | LostLeaseError):
-            ledger.mark_stopped(order.engine, one.id, str(error))  # for those who send it beside us
-        raise
+        except StoppedError as error:
+            if not isinstance(error, AskedToStopError | HaltedError | LostLeaseError):
+                ledger.mark_stopped(order.engine, one.id, str(error))  # for those who send it beside us
+            raise
+    return Summary(ledger.status(order.engine, one.name)[0], nothing_to_do=not busy)
+
+
+def reconcile(order: Order, *, clock: Clock = utc_now) -> int:
+    """Ask the carrier about the unknown readers of a mailing, and send nothing; return how many it knew of.
+
+    Raises NewsletterError when there is no such mailing, StoppedError and TryLaterError as `send`.
+    """
+    with reading(order.engine) as connection:
+        if ledger.find(connection, order.edition.slug, order.list, KIND) is None:
+            raise NewsletterError(f"there is no mailing {order.name} yet")
+    begun = _begin(order, clock())
+    if begun is None:
+        return 0
+    one, held = begun
+    with _given_back(order, held, clock):
+        return _ask(order, one, held, compile_mailing(order, one), clock())
+
+
+@contextlib.contextmanager
+def _given_back(order: Order, held: Lease, clock: Clock) -> Iterator[None]:
+    """Give the lease back in the end, whatever happens."""
+    try:
+        yield
     finally:
         lease.end(held)
         try:
@@ -176,7 +120,12 @@ def send(
             with writing(order.engine) as connection:
                 if lease.release(connection, held, clock()):
                     flight.forget(connection, held.owner)
-    return Summary(ledger.status(order.engine, one.name)[0], nothing_to_do=not busy)
+
+
+def _ask(order: Order, one: Mailing, held: Lease, compiler: Compiler, now: dt.datetime) -> int:
+    with reading(order.engine) as connection:
+        choices = audience.choices(connection, one.id)
+    return inquiry.reconcile(Inquiry(order.engine, order.provider, compiler, one, held, choices), now)
 
 
 def _begin(order: Order, now: dt.datetime) -> tuple[Mailing, Lease] | None:
@@ -192,7 +141,7 @@ def _begin(order: Order, now: dt.datetime) -> tuple[Mailing, Lease] | None:
                 ledger.forget(connection, one.id)
                 one = None
         if one is None:
-            audience.freeze(connection, order.edition, order.list, order.provider, now)
+            audience.freeze(connection, order.frozen, now)
             one = ledger.find(connection, order.edition.slug, order.list, KIND)
         if one is None:
             raise LookupError(order.name)
@@ -210,9 +159,9 @@ def _begin(order: Order, now: dt.datetime) -> tuple[Mailing, Lease] | None:
 def _carry_all(order: Order, one: Mailing, held: Lease, told: Told | None, pace: Pace) -> bool:
     """Carry every chunk that is ready; return whether there was anything to do."""
     compiler = compile_mailing(order, one)
+    busy = _ask(order, one, held, compiler, pace.clock()) > 0
     with reading(order.engine) as connection:
         choices = audience.choices(connection, one.id)
-    busy = reconcile(Inquiry(order.engine, order.provider, compiler, one, held, choices), pace.clock()) > 0
     counter = _Counter(told, ledger.status(order.engine, one.name)[0])
     taker = Taker(order.engine, held, one, choices, order.provider)
     carriage = Carriage(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
@@ -13,9 +13,11 @@ from newsletter.mailing.tables import AnyRow, delivery, exception
 from newsletter.subscribers.tables import reader, subscription
 
 
-@dataclass(frozen=True)
-class Letter:
-    """One reader of a claimed chunk; `again` when the carrier put this reader off, or its refusal was taken back."""
+class Letter(NamedTuple):
+    """One reader of a claimed chunk; `again` when the carrier put this reader off, or its refusal was taken back.
+
+    A tuple, because one is made for every reader.
+    """
 
     seq: int
     reader: int
@@ -68,17 +70,18 @@ def read_letters(
         .where(delivery.c.mailing == mailing.id, delivery.c.seq.between(row.first, row.first + row.n - 1), which)
         .order_by(exception.c.kind.is_not(None), exception.c.at, delivery.c.seq)
     )
-    return [(_letter(one, choices[one.variant]), _why_not(one)) for one in connection.execute(query)]
+    return [
+        (
+            Letter(seq, number, address or "", name or "", choices[variant], kind is not None, bool(taken_back)),
+            None if status == "active" and address is not None and not suppressed else _why_not(address, status),
+        )
+        for seq, number, variant, address, name, status, suppressed, kind, taken_back in connection.execute(query)
+    ]
 
 
-def _letter(one: AnyRow, chosen: frozenset[int]) -> Letter:
-    again, taken_back = one.kind is not None, bool(one.taken_back)
-    return Letter(one.seq, one.reader, one.address or "", one.name or "", chosen, again, taken_back)
-
-
-def _why_not(one: AnyRow) -> str | None:
-    if one.address is None or one.status is None:
+def _why_not(address: str | None, status: str | None) -> str:
+    if address is None or status is None:
         return "no longer in the book"
-    if one.status != "active":
-        return f"{one.status} since the mailing was frozen"
-    return "suppressed since the mailing was frozen" if one.suppressed else None
+    if status != "active":
+        return f"{status} since the mailing was frozen"
+    return "suppressed since the mailing was frozen"

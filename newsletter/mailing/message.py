@@ -162,14 +162,11 @@ class Compiler:
         """Return a reader of a batch, with a plain value for every token of `merge`."""
         leave = self._tokens.leave(reader, self._list)
         values = self._plain(self._leave_url + leave, reader, name)
-        return Recipient(
-            reader=reader,
-            address=encode.ascii_address(address),
-            name=encode.clean(name),
-            values={**values, UNSUBSCRIBE_TOKEN: leave, MESSAGE: self._marks.message(reader)},
-        )
+        values[UNSUBSCRIBE_TOKEN] = leave
+        values[MESSAGE] = self._marks.message(reader)
+        return Recipient(reader, encode.ascii_address(address), values[NAME], values)
 
-    def _plain(self, leave_url: str, reader: int, name: str) -> Mapping[str, str]:
+    def _plain(self, leave_url: str, reader: int, name: str) -> dict[str, str]:
         preferences_url = self._preferences_url + self._tokens.preferences(reader, self._list)
         return {UNSUBSCRIBE: leave_url, PREFERENCES: preferences_url, NAME: encode.clean(name)}
 

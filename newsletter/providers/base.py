@@ -17,10 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from newsletter.config import Settings
 from newsletter.errors import StoppedError
+from newsletter.providers.dkim import Signer
 from newsletter.providers.feedback import Feedback, HookCall, Hooks
 
 _NOT_PRINTED = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
@@ -70,9 +72,8 @@ class Merge:
     headers: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class Recipient:
-    """A reader of a batch: id, address, name, and a value for each token."""
+class Recipient(NamedTuple):
+    """A reader of a batch: id, address, name, and a value for each token. A tuple, because there are so many."""
 
     reader: int
     address: str
@@ -128,6 +129,8 @@ class Provider(ABC):
     settings: ClassVar[type[Settings]]  # what newsletter.yaml may say below `provider:`
     connections: int = 1  # how many calls may be under way at once
     rate: float | None = None  # calls a second that were agreed on; None: as fast as it goes
+    domains: Mapping[str, float] = MappingProxyType({})  # messages a second, by recipients' domain in lower case
+    signer: Signer | None = None  # signs messages before `deliver`; None: nobody does, or the carrier itself
 
     @classmethod
     def open(cls, settings: Any, root: Path) -> Provider:  # noqa: ARG003 - for those who override it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,23 +19,8 @@ DIGEST = "ab" * 32
 
 
 def planned(**changes: Any) -> Planned:
-    at = NOON + DAY
-    return Planned(
-        **{
-            "id": 0,
-            "issue": "2016-04-22",
-            "list": "weekly",
-            "digest": DIGEST,
-            "at": at,
-            "zone": "America/New_York",
-            "by_reader": False,
-            "state": "waiting",
-            "reason": "",
-            "made_at": NOON,
-            "made_by": "Ann Lee",
-            **changes,
-        }
-    )
+    made = Planned(0, "2016-04-22", "weekly", DIGEST, NOON + DAY, "America/New_York", by_reader=False, made_at=NOON)
+    return replace(made, **changes)
 
 
 def test_a_line_waits_until_its_moment_and_is_kept_as_it_was_said(house: House) -> None:

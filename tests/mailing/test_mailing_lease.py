@@ -19,6 +19,7 @@ from sqlalchemy import insert, select, update
 from newsletter.database.engine import reading, writing
 from newsletter.errors import NewsletterError, TryLaterError
 from newsletter.mailing import audience, claims, dispatch, flight, lease, ledger, outcomes, recovery
+from newsletter.mailing.audience import Frozen
 from newsletter.mailing.claims import Taker
 from newsletter.mailing.flight import flight_log
 from newsletter.mailing.lease import LEASE, LostLeaseError, Process
@@ -34,7 +35,7 @@ ELSEWHERE = Process("other-host", "another boot", "pid:[1]", 4711, "99")
 def frozen(house: House, provider: Provider) -> int:
     house.enrol(range(1, 61))
     with writing(house.engine) as connection:
-        return audience.freeze(connection, edition(), "weekly", provider, NOON)
+        return audience.freeze(connection, Frozen(edition(), "weekly", provider), NOON)
 
 
 def take(house: House, mailing: int, who: Process = HERE, now: dt.datetime = NOON) -> lease.Lease:

@@ -18,6 +18,7 @@ from sqlalchemy import delete, update
 from newsletter.database.engine import writing
 from newsletter.errors import NewsletterError
 from newsletter.mailing import audience, dispatch, ledger, tables
+from newsletter.mailing.audience import Frozen
 from newsletter.mailing.tables import chunk, delivery, exception, mailing
 from newsletter.providers.base import Batch, Outcome, Receipt
 
@@ -45,7 +46,7 @@ def test_the_migrations_make_the_tables_the_code_knows(house: House) -> None:
 def test_a_mailing_is_frozen_whole_or_not_at_all(house: House) -> None:
     house.enrol(range(1, 11))
     with contextlib.suppress(ZeroDivisionError), writing(house.engine) as connection:
-        audience.freeze(connection, edition(), "weekly", Messages(), NOON)
+        audience.freeze(connection, Frozen(edition(), "weekly", Messages()), NOON)
         raise ZeroDivisionError
     assert ledger.status(house.engine) == ()
     with house.engine.connect() as connection:
