@@ -1,6 +1,7 @@
 """Mailgun: one body for up to 1,000 readers a request, merged on their side.
 
-POST /v3/{domain}/messages and GET /v3/{domain}/events as Mailgun's own OpenAPI describes them (July 2026).
+POST /v3/{domain}/messages, GET /v3/{domain}/events and GET /v4/domains/{domain} as Mailgun's own OpenAPI describes them
+(July 2026).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from newsletter.config import Settings, resolve_secret
+from newsletter.errors import TryLaterError
 from newsletter.providers.base import (
     Batch,
     BatchCarrier,
@@ -27,7 +29,19 @@ from newsletter.providers.base import (
     one_line,
     opaque,
 )
-from newsletter.providers.http import LONGEST_WAIT, Answer, BaseUrl, NoAnswer, Request, Web, multipart, settled
+from newsletter.providers.feedback import Feedback, HookCall, Hooks
+from newsletter.providers.http import (
+    LONGEST_WAIT,
+    Answer,
+    BaseUrl,
+    NoAnswer,
+    Request,
+    Web,
+    multipart,
+    settled,
+    too_large,
+)
+from newsletter.providers.mailgun_feedback import read_report
 from newsletter.providers.mailgun_merge import variables
 from newsletter.providers.terms import ApiTerms
 
@@ -73,6 +87,8 @@ class Mailgun(BatchCarrier):
     name = "mailgun"
     guard = Guard.LOOKUP
     chunk_size = 1000
+    max_bytes = 25_000_000  # "25MB", of the whole body of a request (vendor's page on sending, 2026)
+    hooks = Hooks.SIGNED
     lag = 30 * 60.0  # events may arrive half an hour late (vendor's page on polling, 2026)
     memory = 3 * 24 * 3600.0  # "at least 3 days" of events (OpenAPI, July 2026)
     settings: ClassVar[type[Settings]] = MailgunSettings
@@ -107,7 +123,25 @@ class Mailgun(BatchCarrier):
 
     def deliver(self, batch: Batch) -> Receipt:
         """Send a batch in one request."""
-        return self.interpret(self._web.ask(self.build(batch)))
+        request = self.build(batch)
+        return too_large(request, self.max_bytes) or self.interpret(self._web.ask(request))
+
+    def probe(self) -> str:
+        """Ask for the domain. A key that may only send is told as a wrong one: it could not look anything up."""
+        answer = self._web.ask(Request("GET", f"{self._settings.base_url}/v4/domains/{self._settings.domain}"))
+        rest = settled(answer, self.name, self._clock())
+        if isinstance(rest, Receipt):
+            raise (ProviderStoppedError if rest.outcome is Outcome.REJECTED else TryLaterError)(rest.detail)
+        said = rest.json()
+        domain = said.get("domain") if isinstance(said, dict) else None
+        if not isinstance(domain, dict):
+            raise ProviderStoppedError(f"mailgun answered {rest.status} without a domain; check base_url")
+        return one_line(f"mailgun knows {self._settings.domain}, state: {domain.get('state')}")
+
+    @classmethod
+    def feedback(cls, call: HookCall, secret: str) -> tuple[Feedback, ...]:
+        """Read one webhook; `secret` is the account's webhook signing key."""
+        return read_report(call, secret)
 
     def build(self, batch: Batch) -> Request:
         """Make the request of a batch: pure, and the same bytes for the same batch.

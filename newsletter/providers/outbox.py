@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import threading
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -39,6 +40,7 @@ class Outbox(MessageCarrier):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._ready: set[str] = set()
+        self._lock = threading.Lock()  # a thread that prepares must not clear away the draft of another
 
     @classmethod
     def open(cls, settings: Any, root: Path) -> Outbox:
@@ -86,11 +88,14 @@ class Outbox(MessageCarrier):
         """Make a mailing's folder, and clear away the draft that a killed sender may have left in it."""
         if folder.name in self._ready:
             return
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        for left in folder.glob(".*.eml.tmp"):
-            left.unlink(missing_ok=True)
-        self._ready.add(folder.name)
+        with self._lock:
+            if folder.name in self._ready:
+                return
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            for left in folder.glob(".*.eml.tmp"):
+                left.unlink(missing_ok=True)
+            self._ready.add(folder.name)
 
 
 def _write(path: Path, data: bytes) -> None:

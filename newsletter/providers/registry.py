@@ -10,8 +10,16 @@ from typing import Any
 from newsletter.config import SETTINGS_FILE
 from newsletter.errors import Fault, FaultsError, NewsletterError
 from newsletter.providers.base import Provider
+from newsletter.providers.brevo import Brevo
+from newsletter.providers.mailchimp import Mailchimp
 from newsletter.providers.mailgun import Mailgun
+from newsletter.providers.mailjet import Mailjet
 from newsletter.providers.outbox import Outbox
+from newsletter.providers.postmark import Postmark
+from newsletter.providers.resend import Resend
+from newsletter.providers.sendgrid import Sendgrid
+from newsletter.providers.ses import Ses
+from newsletter.providers.ses_bulk import SesBulk
 from newsletter.providers.smtp import Smtp
 from newsletter.source import Location, Source, validate
 
@@ -19,6 +27,14 @@ PROVIDERS: dict[str, type[Provider]] = {
     "outbox": Outbox,
     "smtp": Smtp,
     "mailgun": Mailgun,
+    "ses": Ses,
+    "ses-bulk": SesBulk,
+    "postmark": Postmark,
+    "mailchimp": Mailchimp,
+    "brevo": Brevo,
+    "resend": Resend,
+    "mailjet": Mailjet,
+    "sendgrid": Sendgrid,
 }
 
 

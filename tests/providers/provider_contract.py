@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+import pytest
+from provider_server import ProviderServer
+from web_servers import Said
 
 from newsletter.providers.base import (
     Batch,
@@ -14,8 +20,11 @@ from newsletter.providers.base import (
     MessageCarrier,
     Outcome,
     Provider,
+    ProviderStoppedError,
+    Receipt,
     Recipient,
 )
+from newsletter.providers.feedback import ForgedFeedbackError, HookCall, Hooks
 from newsletter.providers.registry import PROVIDERS
 
 SECRET = "the-secret-of-the-tests"
@@ -62,8 +71,74 @@ def batch(
     return Batch(key, "2016-04-22", merge, recipients)
 
 
+def at_once(*calls: Callable[[], object]) -> None:
+    """Make calls in a thread each, all started together, and wait for them. Raises what the first of them raised."""
+    gate = threading.Barrier(len(calls))
+    raised: list[BaseException] = []
+
+    def call_one(call: Callable[[], object]) -> None:
+        gate.wait(10)
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 - it is raised again below, in the thread of the test
+            raised.append(error)
+
+    threads = [threading.Thread(target=call_one, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    if raised:
+        raise raised[0]
+
+
 class ProviderContract:
     """What holds for both kinds."""
+
+    def lock_out(self) -> bool:
+        """Let the server take another key than the carrier's from now on; False for a carrier that has no key."""
+        return False
+
+    def true_calls(self) -> Iterable[tuple[HookCall, str]]:
+        """Return reports as the vendor sends them, one or more of each kind, each with the secret to verify it."""
+        return ()
+
+    def forged_calls(self) -> Iterable[tuple[HookCall, str]]:
+        """Return reports that are to be refused: changed, unsigned, too old; each with the secret to verify it."""
+        return ()
+
+    def test_its_hooks_say_whether_it_reports(self, carrier: Provider) -> None:
+        reports = type(carrier).feedback.__func__ is not Provider.feedback.__func__  # type: ignore[attr-defined]
+        assert isinstance(carrier.hooks, Hooks)
+        assert reports is (carrier.hooks is not Hooks.NONE)
+
+    def test_a_true_report_is_read(self, carrier: Provider) -> None:
+        if carrier.hooks is Hooks.NONE:
+            pytest.skip("this carrier reports nothing")
+        calls = list(self.true_calls())
+        assert calls, "give one call at least in true_calls"
+        for call, secret in calls:
+            for report in carrier.feedback(call, secret):
+                assert report.at is None or report.at.tzinfo is not None
+                assert report.reader is not None or report.address
+
+    def test_a_forged_report_is_refused(self, carrier: Provider) -> None:
+        if carrier.hooks is Hooks.NONE:
+            pytest.skip("this carrier reports nothing")
+        wrong = [(call, "another secret") for call, _ in self.true_calls()]
+        forged = list(self.forged_calls())
+        assert forged, "give one call at least in forged_calls"
+        for call, secret in [*wrong, *forged]:
+            with pytest.raises(ForgedFeedbackError) as refused:
+                carrier.feedback(call, secret)
+            assert not secret or secret not in str(refused.value)
+
+    def test_a_wrong_key_is_told_by_the_probe(self, carrier: Provider) -> None:
+        if not self.lock_out():
+            pytest.skip("this carrier has no key")
+        with pytest.raises(ProviderStoppedError) as stopped:
+            carrier.probe()
+        assert SECRET not in str(stopped.value)
 
     def check_what_it_says_of_itself(self, carrier: Provider) -> None:
         assert PROVIDERS[carrier.name] is type(carrier)
@@ -121,6 +196,18 @@ class MessageCarrierContract(ProviderContract):
         carrier.close()
         assert len(self.arrived(carrier)) == 2
 
+    def test_two_threads_deliver_at_once(self, carrier: MessageCarrier) -> None:
+        receipts: list[Receipt] = []
+
+        def send(readers: Iterable[int]) -> None:
+            receipts.extend(carrier.deliver(envelope(reader)) for reader in readers)
+
+        at_once(lambda: send(range(1, 21)), lambda: send(range(21, 41)))
+        carrier.close()
+        assert [receipt.outcome for receipt in receipts] == [Outcome.ACCEPTED] * 40
+        addresses = [re.search(rb"To: (\S+)", data)[1] for data in self.arrived(carrier)]
+        assert sorted(addresses) == sorted(b"reader%d@example.org" % reader for reader in range(1, 41))
+
     def test_what_it_knows_and_what_a_repetition_does_agree_with_its_guard(self, carrier: MessageCarrier) -> None:
         sent = envelope(5)
         assert carrier.knows(sent) in (False, None)
@@ -133,15 +220,26 @@ class MessageCarrierContract(ProviderContract):
 
 
 class BatchCarrierContract(ProviderContract):
-    """Inherited by the tests of a BatchCarrier, which bring a `carrier` fixture, `copies` and `answer_next`."""
+    """Inherited by the tests of a BatchCarrier, which bring a `carrier` fixture, and set `server`."""
 
-    def copies(self) -> dict[str, dict[str, str]]:
+    server: ProviderServer
+
+    def copies(self) -> Mapping[str, Mapping[str, str]]:
         """Return what each address got: subject, html, text, and headers by name in lower case."""
-        raise NotImplementedError
+        return self.server.copies
+
+    def got(self) -> Counter[str]:
+        """Return how many copies each address got."""
+        return self.server.got
 
     def answer_next(self, status: int, headers: dict[str, str], body: bytes) -> None:
         """Let the server answer the next request so, without doing it."""
-        raise NotImplementedError
+        self.server.answers.append(Said(status, headers, body))
+
+    def lock_out(self) -> bool:
+        """Answer as to a wrong key. A server that knows its key does better: override this with `server.key = ...`."""
+        self.answer_next(401, {}, b'{"message": "this key is not known"}')
+        return True
 
     def test_it_says_what_it_is_without_its_secret(self, carrier: BatchCarrier) -> None:
         self.check_what_it_says_of_itself(carrier)
@@ -191,3 +289,46 @@ class BatchCarrierContract(ProviderContract):
         receipt = carrier.deliver(batch(range(1, carrier.chunk_size + 1)))
         assert receipt.outcome is Outcome.ACCEPTED
         assert len(self.copies()) == carrier.chunk_size
+
+    @pytest.mark.parametrize("beyond", [-1, 1])
+    def test_more_readers_than_allowed_and_none_at_all_are_the_callers_mistake(
+        self, carrier: BatchCarrier, beyond: int
+    ) -> None:
+        readers = range(1, carrier.chunk_size + 2) if beyond > 0 else ()
+        with pytest.raises(ValueError, match=str(carrier.chunk_size)):
+            carrier.deliver(batch(readers))
+        assert not self.copies()
+
+    def test_two_threads_deliver_at_once_and_each_reader_gets_one_copy(self, carrier: BatchCarrier) -> None:
+        receipts: list[Receipt] = []
+
+        def send(chunk: int) -> None:
+            readers = range(100 * chunk, 100 * chunk + 5)
+            receipts.append(carrier.deliver(batch(readers, key=f"2016-04-22-weekly/{chunk}")))
+
+        at_once(*(lambda chunk=chunk: send(chunk) for chunk in (1, 2, 3, 4)))  # type: ignore[misc]
+        assert [receipt.outcome for receipt in receipts] == [Outcome.ACCEPTED] * 4
+        assert self.got() == {f"reader{100 * c + n}@example.org": 1 for c in (1, 2, 3, 4) for n in range(5)}
+
+    def test_the_probe_says_that_the_key_works_and_sends_nothing(self, carrier: BatchCarrier) -> None:
+        said = carrier.probe()
+        assert said
+        assert "\n" not in said
+        assert SECRET not in said
+        assert not self.copies()
+
+    def test_a_look_up_before_anything_was_sent_names_nobody(self, carrier: BatchCarrier) -> None:
+        assert not carrier.lookup(batch())
+
+    def test_a_request_holds_no_more_readers_than_allowed_however_long_their_copies(
+        self, carrier: BatchCarrier
+    ) -> None:
+        for copy_bytes in (1, 60_000, 10**9):
+            assert 1 <= carrier.readers_per_request(copy_bytes) <= carrier.chunk_size
+
+    def test_a_request_with_more_bytes_than_allowed_is_not_sent_but_to_be_split(self, carrier: BatchCarrier) -> None:
+        if carrier.max_bytes is None:
+            pytest.skip("this carrier takes as many bytes as there are")
+        receipt = carrier.deliver(batch([1], html="x" * (carrier.max_bytes + 1)))
+        assert (receipt.outcome, receipt.split) == (Outcome.REJECTED, True)
+        assert self.server.seen == []

@@ -9,7 +9,6 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
 
 from web_servers import HANG_UP, RESET, SILENCE, Said, Seen, WebServer
@@ -85,15 +84,15 @@ class ProviderServer(WebServer):
         self.got[address] += 1
         self.taken_at[address] = self.now
 
-    def answer(self, handler: BaseHTTPRequestHandler, seen: Seen) -> None:
-        if not self.faults or self.answers or not self.sends(seen):
-            super().answer(handler, seen)
-            return
-        fault = self.faults.pop(0)
+    def take_turn(self, seen: Seen) -> Said | str:
+        with self._turn:
+            if self.faults and not self.answers and self.sends(seen):
+                self.answers.append(self._fail(self.faults.pop(0), seen))
+            return super().take_turn(seen)
+
+    def _fail(self, fault: Fault, seen: Seen) -> Said | str:
         truth = self.serve(seen) if fault.after else None
-        said = fault.said
-        if said is None:
-            assert isinstance(truth, Said)
-            said = replace(truth, body=truth.body[: len(truth.body) // 2], promised=len(truth.body))
-        self.answers.append(said)
-        super().answer(handler, seen)
+        if fault.said is not None:
+            return fault.said
+        assert isinstance(truth, Said)
+        return replace(truth, body=truth.body[: len(truth.body) // 2], promised=len(truth.body))

@@ -3,30 +3,27 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import hmac
 import json
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
+from mailgun_server import MailgunServer, expand_in_one_pass, expand_one_after_the_other
 from provider_contract import SECRET, BatchCarrierContract, batch
+from provider_server import FAULTS
 from smtp_servers import free_port
-from web_servers import (
-    HANG_UP,
-    RESET,
-    MailgunServer,
-    Said,
-    Seen,
-    expand_in_one_pass,
-    expand_one_after_the_other,
-    form,
-)
+from web_servers import HANG_UP, RESET, Said, Seen, form
 
+from newsletter.errors import TryLaterError
 from newsletter.providers import mailgun
 from newsletter.providers.base import Batch, BatchCarrier, Outcome, ProviderStoppedError
+from newsletter.providers.feedback import Feedback, HookCall, Report
 from newsletter.providers.http import Request
 from newsletter.providers.mailgun import Mailgun, MailgunSettings
 
@@ -38,9 +35,30 @@ def carrier_for(base_url: str, **settings: object) -> Mailgun:
     return Mailgun(MailgunSettings.model_validate(given), SECRET, lambda: NOW)
 
 
+SIGNING_KEY = "the-signing-key"
+
+
+def hook(kind: str, *, age: int = 0, signature: Mapping[str, object] = MappingProxyType({}), **event: Any) -> HookCall:
+    """Write a report as on Mailgun's page about webhooks; `age` in seconds, and `signature` to change it."""
+    stamp, token = str(int(NOW.timestamp()) - age), "e0b5477167110d68991efc6b9f89f0a11066af27834600e123"
+    right = hmac.new(SIGNING_KEY.encode(), (stamp + token).encode(), hashlib.sha256).hexdigest()
+    told = {
+        "event": kind,
+        "id": "Ase7i2zsRYeDXztHGENqRA",
+        "timestamp": 1461326400.25,
+        "recipient": "reader41@example.org",
+        "tags": ["2016-04-22"],
+        "user-variables": {"reader": "41", "chunk": "5e3c9a"},
+        **event,
+    }
+    said = {"signature": {"timestamp": stamp, "token": token, "signature": right, **signature}, "event-data": told}
+    return HookCall({}, json.dumps(said).encode(), "https://news.example.org/hooks/mailgun", NOW)
+
+
 @pytest.fixture(params=[expand_in_one_pass, expand_one_after_the_other])
 def server(request: pytest.FixtureRequest) -> Iterator[MailgunServer]:
     with MailgunServer(SECRET, request.param) as server:
+        server.page_size = 2
         yield server
 
 
@@ -60,11 +78,21 @@ class TestMailgunAsACarrier(BatchCarrierContract):
     def carrier(self, carrier: Mailgun) -> BatchCarrier:
         return carrier
 
-    def copies(self) -> dict[str, dict[str, str]]:
-        return self.server.copies
+    def true_calls(self) -> Iterator[tuple[HookCall, str]]:
+        for event in ("accepted", "delivered", "failed", "complained", "unsubscribed", "opened"):
+            yield hook(event), SIGNING_KEY
 
-    def answer_next(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.server.answers.append(Said(status, headers, body))
+    def forged_calls(self) -> Iterator[tuple[HookCall, str]]:
+        for age in (601, -601):
+            yield hook("delivered", age=age), SIGNING_KEY
+        for body in (b"", b"[]", b"{}", b'"x"', b"\xff", b"[" * 100_000, b'{"signature": {}, "event-data": {}}'):
+            yield dataclasses.replace(hook("delivered"), body=body), SIGNING_KEY
+        for changed in ({"token": "another"}, {"signature": "é"}, {"timestamp": int(NOW.timestamp()) - 1}):
+            yield hook("delivered", signature=changed), SIGNING_KEY
+
+    def lock_out(self) -> bool:
+        self.server.key = "another key"
+        return True
 
 
 def fields_of(request: Request) -> list[tuple[str, str]]:
@@ -222,7 +250,7 @@ def test_one_bad_address_asks_for_the_batch_to_be_split_and_nobody_got_it(
     carrier: Mailgun, server: MailgunServer
 ) -> None:
     given = batch()
-    bad = dataclasses.replace(given.recipients[1], address="invalid@@example.org")
+    bad = given.recipients[1]._replace(address="invalid@@example.org")
     receipt = carrier.deliver(dataclasses.replace(given, recipients=(given.recipients[0], bad)))
     assert (receipt.outcome, receipt.split) == (Outcome.REJECTED, True)
     assert "to parameter is not a valid address" in receipt.detail
@@ -269,15 +297,20 @@ def test_the_wait_is_read_from_header_or_text(carrier: Mailgun, server: MailgunS
 
 class TestLookingUp:
     def test_a_lost_answer_is_resolved_by_the_events(self, carrier: Mailgun, server: MailgunServer) -> None:
-        server.lose_answers = 1
+        server.faults = [FAULTS["dropped after"]]
         assert carrier.deliver(batch(range(1, 8))).outcome is Outcome.UNKNOWN
+        assert carrier.lookup(batch(range(1, 10))) == {}
+        server.now += server.lag
         assert carrier.lookup(batch(range(1, 10))) == dict.fromkeys(range(1, 8), Outcome.ACCEPTED)
 
     def test_nobody_is_found_of_a_batch_that_never_arrived(self, carrier: Mailgun) -> None:
         assert carrier.lookup(batch()) == {}
 
-    def test_the_same_issue_sent_by_another_list_is_not_taken_for_this_one(self, carrier: Mailgun) -> None:
+    def test_the_same_issue_sent_by_another_list_is_not_taken_for_this_one(
+        self, carrier: Mailgun, server: MailgunServer
+    ) -> None:
         carrier.deliver(batch(key="2016-04-22-press/0"))
+        server.now += server.lag
         assert carrier.lookup(batch()) == {}
 
     def test_the_last_word_of_several_events_counts(self, carrier: Mailgun, server: MailgunServer) -> None:
@@ -291,6 +324,7 @@ class TestLookingUp:
             {**by_reader["4"], "event": "opened"},
         ]
         server.events.reverse()
+        server.now += server.lag
         assert carrier.lookup(batch([1, 2, 3, 4])) == {
             1: Outcome.REJECTED,
             2: Outcome.ACCEPTED,
@@ -299,7 +333,8 @@ class TestLookingUp:
         }
 
     def test_an_event_without_our_marks_counts_by_its_address(self, carrier: Mailgun, server: MailgunServer) -> None:
-        given = {"event": "accepted", "tags": ["2016-04-22"], "user-variables": {}}
+        stamp = (NOW - server.lag).timestamp()
+        given = {"event": "accepted", "tags": ["2016-04-22"], "user-variables": {}, "timestamp": stamp}
         server.events = [
             {**given, "recipient": "Reader2@example.org"},
             {**given, "recipient": "stranger@example.org"},
@@ -309,6 +344,7 @@ class TestLookingUp:
 
     def test_marks_that_are_no_number_name_nobody(self, carrier: Mailgun, server: MailgunServer) -> None:
         carrier.deliver(batch([1]))
+        server.now += server.lag
         for strange in ("", "x", "1e3", "-1", "9" * 30):
             server.events[0]["user-variables"]["reader"] = strange
             assert carrier.lookup(batch([1])) == {}
@@ -354,6 +390,7 @@ class TestLookingUp:
     ) -> None:
         monkeypatch.setattr(mailgun, "_MAX_PAGES", 3)
         carrier.deliver(batch(range(1, 20)))
+        server.now += server.lag
         assert carrier.lookup(batch(range(1, 20))) is None
         assert len(server.seen) == 1 + 4
 
@@ -386,3 +423,89 @@ def test_a_batch_is_merged_the_same_whatever_comes_after_it() -> None:
     values = json.loads(fields["recipient-variables"])["reader1@example.org"]
     for expand in (expand_in_one_pass, expand_one_after_the_other):
         assert expand(fields["text"], values) == "A%B%recipient.x%A%B\n"
+
+
+class TestReports:
+    def test_a_delivery_names_reader_issue_batch_and_time(self) -> None:
+        assert Mailgun.feedback(
+            hook("delivered", **{"delivery-status": {"code": 250, "message": "OK"}}), SIGNING_KEY
+        ) == (
+            Feedback(
+                Report.DELIVERED,
+                41,
+                issue="2016-04-22",
+                chunk="5e3c9a",
+                address="reader41@example.org",
+                at=dt.datetime(2016, 4, 22, 12, 0, 0, 250_000, tzinfo=dt.UTC),
+                detail="OK",
+                id="Ase7i2zsRYeDXztHGENqRA",
+            ),
+        )
+
+    @pytest.mark.parametrize(("severity", "hard"), [("permanent", True), ("temporary", False)])
+    def test_a_failure_is_hard_when_it_is_permanent(self, severity: str, hard: bool) -> None:
+        status = {"code": 550, "enhanced-code": "5.1.1", "message": "no such\nuser"}
+        (report,) = Mailgun.feedback(hook("failed", severity=severity, **{"delivery-status": status}), SIGNING_KEY)
+        assert (report.report, report.hard) == (Report.BOUNCED, hard)
+        assert (report.status, report.detail) == ("5.1.1", "no such user")
+
+    def test_what_mailgun_kept_back_itself_is_no_bounce(self) -> None:
+        suppressed = hook(
+            "failed", severity="permanent", reason="suppress-bounce", **{"delivery-status": {"code": 605}}
+        )
+        rejected = hook("rejected", reject={"reason": "Sandbox subdomains are for test purposes only"})
+        reports = [Mailgun.feedback(call, SIGNING_KEY)[0] for call in (suppressed, rejected)]
+        assert [report.report for report in reports] == [Report.REFUSED, Report.REFUSED]
+        assert [report.detail for report in reports] == [
+            "suppress-bounce",
+            "Sandbox subdomains are for test purposes only",
+        ]
+
+    @pytest.mark.parametrize(
+        ("kind", "report"),
+        [("accepted", Report.TAKEN), ("complained", Report.COMPLAINED), ("unsubscribed", Report.LEFT)],
+    )
+    def test_other_kinds_have_their_word(self, kind: str, report: Report) -> None:
+        assert [told.report for told in Mailgun.feedback(hook(kind), SIGNING_KEY)] == [report]
+
+    @pytest.mark.parametrize("kind", ["opened", "clicked", "list_member_uploaded", ""])
+    def test_kinds_that_tell_nothing_of_the_mail_give_nothing(self, kind: str) -> None:
+        assert Mailgun.feedback(hook(kind), SIGNING_KEY) == ()
+
+    def test_a_report_without_our_marks_names_the_address_alone(self) -> None:
+        (report,) = Mailgun.feedback(
+            hook("complained", tags="none", timestamp="soon", **{"user-variables": []}), SIGNING_KEY
+        )
+        assert (report.reader, report.issue, report.chunk, report.at) == (None, "", "", None)
+        assert report.address == "reader41@example.org"
+
+    def test_a_signature_just_inside_the_window_is_believed(self) -> None:
+        for age in (600, -600):
+            assert Mailgun.feedback(hook("delivered", age=age), SIGNING_KEY)
+
+
+class TestAskingWhetherTheKeyWorks:
+    def test_the_domain_and_its_state_are_told(self, carrier: Mailgun, server: MailgunServer) -> None:
+        assert carrier.probe() == "mailgun knows mg.example.org, state: active"
+        assert [(seen.method, seen.path) for seen in server.seen] == [("GET", "/v4/domains/mg.example.org")]
+
+    def test_the_path_is_one_that_mailgun_describes(self, shared: Path) -> None:
+        described = yaml.load((shared / "specs/mailgun.openapi.yaml").read_text(), Loader=yaml.CSafeLoader)
+        assert "get" in described["paths"]["/v4/domains/{name}"]
+
+    def test_nobody_there_is_no_wrong_key(self, carrier: Mailgun, server: MailgunServer) -> None:
+        for said in (Said(503), Said(429), HANG_UP):
+            server.answers = [said]
+            with pytest.raises(TryLaterError):
+                carrier.probe()
+
+    def test_a_domain_it_takes_for_wrong_is_told(self, carrier: Mailgun, server: MailgunServer) -> None:
+        server.answers = [Said(400, {}, b'{"message": "domain is not valid"}')]
+        with pytest.raises(ProviderStoppedError, match="domain is not valid"):
+            carrier.probe()
+
+    def test_another_server_at_this_address_is_told(self, server: MailgunServer) -> None:
+        carrier = carrier_for(f"{server.url}/v4")
+        with pytest.raises(ProviderStoppedError, match="check base_url"):
+            carrier.probe()
+        carrier.close()

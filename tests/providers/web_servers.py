@@ -1,20 +1,16 @@
-"""Web servers that carriers are tested against: one that answers as told, and one that merges as Mailgun does."""
+"""A web server that answers as told, and reads what forms bring."""
 
 from __future__ import annotations
 
-import base64
 import email.parser
 import email.policy
-import json
-import re
 import socket
 import struct
 import threading
-import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Self
 
 HANG_UP = "close the connection without a word"
 RESET = "reset the connection"
@@ -49,10 +45,12 @@ class WebServer:
         self.answers: list[Said | str] = []
         self.patience = threading.Event()  # what silent answers wait for
         self.connections = 0
+        self._turn = threading.RLock()  # requests come in at once, and are acted upon one after the other
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body leave in two writes; 40 ms would lie between them
 
             def setup(self) -> None:
                 server.connections += 1
@@ -64,7 +62,7 @@ class WebServer:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 server.answer(self, Seen(self.command, self.path, dict(self.headers.items()), body))
 
-            do_GET = do_POST = answer  # noqa: N815 - the library calls them so
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - the library calls them so
 
         class Quiet(ThreadingHTTPServer):
             daemon_threads = True
@@ -93,8 +91,15 @@ class WebServer:
         return Said(404, {}, b"nothing here: " + seen.path.encode())
 
     def answer(self, handler: BaseHTTPRequestHandler, seen: Seen) -> None:
-        self.seen.append(seen)
-        said = self.answers.pop(0) if self.answers else self.serve(seen)
+        self.reply(handler, self.take_turn(seen))
+
+    def take_turn(self, seen: Seen) -> Said | str:
+        """Note a request and decide what is answered to it, one request at a time."""
+        with self._turn:
+            self.seen.append(seen)
+            return self.answers.pop(0) if self.answers else self.serve(seen)
+
+    def reply(self, handler: BaseHTTPRequestHandler, said: Said | str) -> None:
         if isinstance(said, str):
             handler.close_connection = True
             if said == SILENCE:
@@ -124,83 +129,3 @@ def form(seen: Seen) -> list[tuple[str, str]]:
         assert isinstance(payload, bytes)
         fields.append((str(part.get_param("name", header="content-disposition")), payload.decode()))
     return fields
-
-
-def expand_in_one_pass(text: str, values: Mapping[str, Any]) -> str:
-    return re.sub(r"%recipient\.([A-Za-z0-9_.-]+)%", lambda found: str(values.get(found[1], found[0])), text)
-
-
-def expand_one_after_the_other(text: str, values: Mapping[str, Any]) -> str:
-    for name, value in values.items():
-        text = text.replace(f"%recipient.{name}%", str(value))
-    return text
-
-
-def unlike_ours(text: str) -> str:
-    """Expand what Mailgun expands beside recipient variables."""
-    text = text.replace("%unsubscribe_url%", "https://mailgun.example.org/leave")
-    return re.sub(r"%recipient(_email|_name)?%", "somebody@example.org", text)
-
-
-class MailgunServer(WebServer):
-    """Merges a batch into what each reader gets, and tells of it in events, `page_size` a page."""
-
-    def __init__(self, key: str, expand: Callable[[str, Mapping[str, Any]], str] = expand_in_one_pass) -> None:
-        super().__init__()
-        self.key, self.expand = key, expand
-        self.copies: dict[str, dict[str, str]] = {}
-        self.events: list[dict[str, Any]] = []
-        self.page_size = 2
-        self.lose_answers = 0
-
-    def serve(self, seen: Seen) -> Said | str:
-        expected = base64.b64encode(f"api:{self.key}".encode()).decode()
-        if seen.headers.get("Authorization") != f"Basic {expected}":
-            return Said(401, {}, b"Forbidden")
-        parts = urllib.parse.urlsplit(seen.path)
-        if (seen.method, parts.path) == ("POST", "/v3/mg.example.org/messages"):
-            return self._take(dict(_grouped(form(seen))))
-        if seen.method == "GET" and parts.path.startswith("/v3/mg.example.org/events"):
-            return self._tell(parts)
-        return Said(200, {"Content-Type": "text/plain"}, b"Mailgun Magnificent API")
-
-    def _take(self, fields: dict[str, list[str]]) -> Said | str:
-        if len(fields["to"]) > 1000:
-            return _json(400, {"message": "to parameter: too many recipients"})
-        if any("invalid" in address for address in fields["to"]):
-            return _json(400, {"message": "to parameter is not a valid address. please check documentation"})
-        values = json.loads(fields["recipient-variables"][0])
-        for address in fields["to"]:
-            self.copies[address] = self._copy(fields, values[address])
-            variables = {n[2:]: self.expand(v[0], values[address]) for n, v in fields.items() if n.startswith("v:")}
-            about = {"recipient": address, "tags": fields["o:tag"], "user-variables": variables}
-            self.events.append({"event": "accepted", "id": str(len(self.events)), **about})
-        if self.lose_answers:
-            self.lose_answers -= 1
-            return HANG_UP
-        return _json(200, {"id": "<20160422.1@mg.example.org>", "message": "Queued. Thank you."})
-
-    def _copy(self, fields: dict[str, list[str]], values: Mapping[str, Any]) -> dict[str, str]:
-        written = {name: fields[name][0] for name in ("from", "subject", "text", "html")}
-        written |= {name[2:].lower(): value[0] for name, value in fields.items() if name.startswith("h:")}
-        return {name: self.expand(unlike_ours(value), values) for name, value in written.items()}
-
-    def _tell(self, parts: urllib.parse.SplitResult) -> Said:
-        query = dict(urllib.parse.parse_qsl(parts.query))
-        page = int(query.get("page", "0"))
-        kinds = query["event"].split(" OR ")
-        fitting = [e for e in self.events if query["tags"] in e["tags"] and e["event"] in kinds]
-        items = fitting[page * self.page_size : (page + 1) * self.page_size]
-        following = urllib.parse.urlencode({**query, "page": str(page + 1)})
-        return _json(200, {"items": items, "paging": {"next": f"{self.url}{parts.path}?{following}"}})
-
-
-def _json(status: int, said: object) -> Said:
-    return Said(status, {"Content-Type": "application/json"}, json.dumps(said).encode())
-
-
-def _grouped(fields: list[tuple[str, str]]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for name, value in fields:
-        grouped.setdefault(name, []).append(value)
-    return grouped
