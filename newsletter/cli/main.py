@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from newsletter import __version__
-from newsletter.cli import composing, readers, sending
+from newsletter.cli import carriers, composing, databases, doctoring, mailings, readers, scheduling, sending, working
 from newsletter.cli.base import Program, remember_project
 
 
@@ -32,5 +32,8 @@ def main() -> None:
     """
 
 
-for _command in (*composing.COMMANDS, *sending.COMMANDS, readers.subscribers, *composing.REFERENCE):
+_SENDING = (*sending.COMMANDS, *mailings.COMMANDS, *scheduling.COMMANDS, *working.COMMANDS)
+_KEEPING = (readers.subscribers, databases.database, *carriers.COMMANDS, *doctoring.COMMANDS)
+
+for _command in (*composing.COMMANDS, *_SENDING, *_KEEPING, *composing.REFERENCE):
     main.add_command(_command)

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from newsletter.config import Project
-from newsletter.database.engine import reading, writing
+from newsletter.database.engine import Connection, alone, reading, writing
 from newsletter.edition.model import Edition
 from newsletter.errors import NewsletterError, StoppedError
-from newsletter.mailing import audience, encode, flight, headers, inquiry, lease, ledger, recovery, resume
+from newsletter.mailing import audience, encode, flight, headers, inquiry, lease, ledger, queue, recovery, resume
 from newsletter.mailing.audience import KIND
 from newsletter.mailing.carry import Carriage, make_batch
 from newsletter.mailing.claims import HaltedError, Taker
@@ -69,14 +69,7 @@ def send(
     Raises StoppedError when the carrier refuses us or somebody stops the run, TryLaterError when the carrier puts us
     off or another sender is at work. Whatever is raised, the ledger is right and sending again goes on.
     """
-    headers.known_list(order.project.settings, order.list)
-    with reading(order.engine) as connection:  # a sender in the middle of a write would make us wait for this answer
-        present = ledger.find(connection, order.edition.slug, order.list, KIND)
-        if present is not None:
-            resume.refuse_second_sender(connection, present, clock())
-            resume.refuse_halted(present)
-            if not late_ok:
-                resume.refuse_late(present, order.project.settings.send.max_age, clock())
+    refuse_unfit(order, clock(), late_ok=late_ok)
     begun = _begin(order, clock())
     if begun is None:
         return Summary(ledger.status(order.engine, order.name)[0], nothing_to_do=True)
@@ -89,6 +82,18 @@ def send(
                 ledger.mark_stopped(order.engine, one.id, str(error))  # for those who send it beside us
             raise
     return Summary(ledger.status(order.engine, one.name)[0], nothing_to_do=not busy)
+
+
+def refuse_unfit(order: Order, now: dt.datetime, *, late_ok: bool) -> None:
+    """Raise StoppedError or TryLaterError when this is not to be sent, or not now."""
+    headers.known_list(order.project.settings, order.list)
+    with reading(order.engine) as connection:  # a sender in the middle of a write would make us wait for this answer
+        present = ledger.find(connection, order.edition.slug, order.list, KIND)
+        if present is not None:
+            resume.refuse_second_sender(connection, present, now)
+            resume.refuse_halted(present)
+            if not late_ok:
+                resume.refuse_late(present, order.project.settings.send.max_age, now)
 
 
 def reconcile(order: Order, *, clock: Clock = utc_now) -> int:
@@ -134,26 +139,37 @@ def _begin(order: Order, now: dt.datetime) -> tuple[Mailing, Lease] | None:
     None when it is finished and there is nothing to ask the carrier about.
     """
     with writing(order.engine) as connection:
-        one = ledger.find(connection, order.edition.slug, order.list, KIND)
-        if one is not None:
-            resume.refuse_second_sender(connection, one, now)
-            if not resume.may_go_on(connection, one, order.edition, order.provider):
-                ledger.forget(connection, one.id)
-                one = None
+        one = set_going(connection, order, now)
         if one is None:
-            audience.freeze(connection, order.frozen, now)
-            one = ledger.find(connection, order.edition.slug, order.list, KIND)
-        if one is None:
-            raise LookupError(order.name)
-        if one.finished_at is not None and not resume.is_same(one, order.edition, order.provider):
             return None
-        recovery.sweep(connection, one, order.provider, lease.this_process(), now)
-        ledger.mark_going_on(connection, one.id)
         held = lease.take(connection, one.id, lease.this_process(), now)
+        if queue.is_awaited(connection, now):
+            queue.enqueue(connection, one.id)
         if ledger.mark_finished(connection, one.id, now) and not ledger.has_unknown(connection, one.id):
             lease.release(connection, held, now)
             return None
         return one, held
+
+
+def set_going(connection: Connection, order: Order, now: dt.datetime) -> Mailing | None:
+    """Freeze a mailing or find it, and put in order what a dead sender left; None when another one is finished."""
+    alone(connection, f"mailing {order.name}")
+    one = ledger.find(connection, order.edition.slug, order.list, KIND)
+    if one is not None:
+        resume.refuse_second_sender(connection, one, now)
+        if not resume.may_go_on(connection, one, order.edition, order.provider):
+            ledger.forget(connection, one.id)
+            one = None
+    if one is None:
+        audience.freeze(connection, order.frozen, now)
+        one = ledger.find(connection, order.edition.slug, order.list, KIND)
+    if one is None:
+        raise LookupError(order.name)
+    if one.finished_at is not None and not resume.is_same(one, order.edition, order.provider):
+        return None
+    recovery.sweep(connection, one, order.provider, lease.this_process(), now)
+    ledger.mark_going_on(connection, one.id)
+    return one
 
 
 def _carry_all(order: Order, one: Mailing, held: Lease, told: Told | None, pace: Pace) -> bool:

@@ -112,6 +112,14 @@ def test_all_that_a_reader_acts_on_is_signed(signer: Signer) -> None:
         assert all(name in parsed for name in names)
 
 
+def test_every_reader_of_every_choice_is_signed_by_one_compiler(signer: Signer, server: LocalDns) -> None:
+    made = compiler(signer)
+    for reader in range(3):
+        for chosen in (frozenset({0}), frozenset({1, 2}), None):
+            data = made.compose(reader, f"reader{reader}@example.org", f"Reader  {reader}", chosen).data
+            assert dkimpy_says(data, server) == [True, True]
+
+
 def test_the_same_reader_gets_the_same_bytes_on_every_attempt(signer: Signer) -> None:
     assert message(signer) == message(signer)
     assert message(signer, "Ben").data != message(signer).data
