@@ -41,6 +41,7 @@ class Crew:
     _idle: int = 0
     _over: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _ended: threading.Event = field(default_factory=threading.Event)
     _looked: dt.datetime | None = None
     _swept: dt.datetime | None = None
 
@@ -114,7 +115,7 @@ class Crew:
         self.carriage.judge(claim, result)
         if result.settled:
             return None
-        if result.not_before is None:
+        if result.not_before is None and provider.rate is None:  # else there is a wait before the next claim
             self.pace.after(result, claim)
             return claim, result
         self.carriage.settle(claim, result)
@@ -147,7 +148,7 @@ class Crew:
             if self._over:
                 return False
             if not last:
-                self.pace.sleep(_IDLE)
+                self._ended.wait(_IDLE)
                 return not self._over
             with reading(self.taker.engine) as connection:
                 due = claims.next_due(connection, self.taker.mailing.id)
@@ -158,6 +159,7 @@ class Crew:
                 self._wait_for_others()
             else:
                 self._over = True
+                self._ended.set()
             return not self._over
         finally:
             with self._lock:

@@ -22,6 +22,7 @@ from newsletter.mailing.audience import KIND
 from newsletter.mailing.carry import Carriage, make_batch
 from newsletter.mailing.claims import HaltedError, Taker
 from newsletter.mailing.crew import Crew
+from newsletter.mailing.heartbeat import beating
 from newsletter.mailing.inquiry import Inquiry
 from newsletter.mailing.lease import Lease, LostLeaseError
 from newsletter.mailing.ledger import Mailing, MailingStatus
@@ -74,7 +75,7 @@ def send(
     if begun is None:
         return Summary(ledger.status(order.engine, order.name)[0], nothing_to_do=True)
     one, held = begun
-    with _given_back(order, held, clock), stop_on_signals() as stop:
+    with _given_back(order, held, clock), beating(order.engine, held, clock), stop_on_signals() as stop:
         try:
             busy = _carry_all(order, one, held, told, Pace(clock, sleep, stop, chance))
         except StoppedError as error:

@@ -56,6 +56,9 @@ class Pace:
         whole = min(FIRST_WAIT * 2**self._in_vain, LONGEST_WAIT)
         return dt.timedelta(seconds=whole * (1 - JITTER * self._chance()))
 
+    def _shortest_wait(self) -> dt.timedelta:
+        return dt.timedelta(seconds=min(FIRST_WAIT * 2 ** (self._in_vain - 1), LONGEST_WAIT) * (1 - JITTER))
+
     def after(self, result: Result, claim: Claim) -> None:
         """Wait if a try brought nothing. Raises TryLaterError when that happens too often, or the wait is too long."""
         with self._lock:
@@ -79,9 +82,13 @@ class Pace:
         self.until(moment, self._last)
 
     def _count(self) -> None:
+        """Count a try, unless the wait after the one before is not over: it is still that one."""
         self._turns.clear()
+        now = self.clock()
+        if self._in_vain and self._counted_at is not None and now < self._counted_at + self._shortest_wait():
+            return
         self._in_vain += 1
-        self._counted_at = self.clock()
+        self._counted_at = now
         if self._in_vain >= TRIES:
             raise TryLaterError(
                 f"the carrier put us off {TRIES} times in a row, last: {self._last}; nobody is marked as failed,"

@@ -37,6 +37,9 @@ class Messages(MessageCarrier):
     answer: Callable[[int], Receipt] = lambda _: ACCEPTED
     sent: list[Envelope] = field(default_factory=list)
     where: str = ""
+    connections: int = 1
+    rate: float | None = None
+    domains: Mapping[str, float] = field(default_factory=dict)
 
     def describe(self) -> str:
         return "a scripted carrier"
@@ -91,6 +94,8 @@ class Batches(BatchCarrier):
     sent: list[Batch] = field(default_factory=list)
     asked: list[Batch] = field(default_factory=list)
     where: str = ""
+    connections: int = 1
+    rate: float | None = None
 
     def describe(self) -> str:
         return "a scripted carrier of batches"
@@ -116,6 +121,15 @@ class Batches(BatchCarrier):
 class RepeatableBatches(Batches):
     name: ClassVar[str] = "repeatable batches"
     guard: ClassVar[Guard] = Guard.REPEATABLE
+
+
+@dataclass
+class KeyedBatches(Batches):
+    """The same key and bytes make no second copy for ten minutes; `known` is asked after that."""
+
+    name: ClassVar[str] = "keyed batches"
+    guard: ClassVar[Guard] = Guard.KEY
+    window: ClassVar[float] = 600.0
 
 
 @dataclass

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from newsletter.mailing import audience, claims, dispatch, flight, lease, ledger
 from newsletter.mailing.audience import Frozen
 from newsletter.mailing.claims import Taker
 from newsletter.mailing.flight import flight_log
+from newsletter.mailing.heartbeat import beating
 from newsletter.mailing.lease import LEASE, LostLeaseError, Process
 from newsletter.mailing.letters import Letter
 from newsletter.mailing.outcomes import Claim
@@ -289,3 +291,17 @@ def test_a_chunk_is_sending_exactly_with_token_owner_and_lease(house: House) -> 
     row = {"mailing": mailing, "seq": 99, "first": 0, "n": 1, "idem_key": "2016-04-22-weekly/0"}
     with pytest.raises(Exception, match="UNIQUE"), writing(house.engine) as connection:
         connection.execute(insert(chunk).values(row))
+
+
+def test_a_lease_is_kept_alive_while_a_carrier_takes_its_time(house: House) -> None:
+    mailing = frozen(house, Messages())
+    held = take(house, mailing)
+    house.clock.forward(minutes=15)
+    with beating(house.engine, held, house.clock, seconds=0.01):
+        for _ in range(500):
+            with reading(house.engine) as connection:
+                until = connection.execute(select(sender.c.lease_until)).scalar_one()
+            if until == house.clock.now + LEASE:
+                break
+            time.sleep(0.01)
+    assert until == house.clock.now + LEASE

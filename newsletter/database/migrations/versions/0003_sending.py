@@ -19,6 +19,7 @@ def upgrade() -> None:
     op.add_column("mailing", sa.Column("state", sa.String(12), nullable=False, server_default="sending"))
     op.add_column("mailing", sa.Column("reason", sa.Text(), nullable=False, server_default=""))
     op.add_column("chunk", sa.Column("doubt_since", sa.DateTime()))
+    op.add_column("chunk", sa.Column("server", sa.String(40), nullable=False, server_default=""))
     op.create_table(
         "worker",
         sa.Column("owner", sa.String(32), primary_key=True),
