@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from components import component
+from postgres import Cluster
 
 from newsletter import config
 from newsletter.issue.countries import Countries
@@ -43,6 +45,31 @@ def w3m() -> str:
 def smtp_sink_program() -> str:
     """The path of Postfix's smtp-sink, which takes mail and throws it away, or keeps it in a folder."""
     return component("smtp-sink")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server of this test process; the first test that needs one starts it."""
+    cluster = Cluster(component("postgres"))
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """The kind of database; a test of one kind only says so: `@pytest.mark.parametrize("kind", ["sqlite"])`."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where a test finds a database for itself, which is empty when a server lends it, and not there in a folder."""
+    if kind == "sqlite":
+        yield "sqlite:///subscribers/newsletter.db"
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    with cluster.lent() as url:
+        yield url
 
 
 @pytest.fixture

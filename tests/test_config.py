@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shlex
 import subprocess
 from pathlib import Path
@@ -119,6 +120,9 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
         ("secret: hunter2", "a secret is named, not written: 'env:NAME' or 'file:PATH'"),
         ("secret: 'env:'", "a secret is named, not written"),
         ("secret: 'env:hunter two'", "a secret is named, not written"),
+        ("database: postgresql://u:hunter2@db/news", "a password is named, not written: leave it to ~/.pgpass"),
+        ("database: 'postgresql:///news?password=hunter2'", "a password is named, not written"),
+        ("database: 'env:'", "a secret is named, not written"),
         ("url: https://example.org/a>b,c", "is not a web address"),
         ("url: https://☃.example", "is not a web address"),
         ("url: https://exa_mple.org", "is not a web address"),
@@ -231,6 +235,14 @@ def test_a_secret_file_that_is_missing_empty_or_no_text_is_one_line(tmp_path: Pa
         config.resolve_secret(f"file:{tmp_path}", tmp_path)
 
 
+def test_the_address_of_the_database_may_be_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loaded(tmp_path, LEAST + "database: postgresql://u@db/news\n").database() == "postgresql://u@db/news"
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:hunter2@db/news")
+    assert loaded(tmp_path, LEAST + "database: env:DATABASE_URL\n").database() == "postgresql://u:hunter2@db/news"
+    with pytest.raises(NewsletterError, match=r"url\.key: the secret cannot be read"):
+        loaded(tmp_path, LEAST + "database: file:url.key\n").database()
+
+
 def test_the_hint_names_the_file_so_that_the_command_works_from_anywhere(tmp_path: Path) -> None:
     path = tmp_path / "my secret.key"
     path.write_text("s3cret\n")
@@ -239,3 +251,25 @@ def test_the_hint_names_the_file_so_that_the_command_works_from_anywhere(tmp_pat
         config.resolve_secret("file:my secret.key", tmp_path)
     subprocess.run(shlex.split(str(caught.value).partition("run: ")[2]), check=True)
     assert config.resolve_secret("file:my secret.key", tmp_path) == "s3cret"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("90m", dt.timedelta(minutes=90)), ("24h", dt.timedelta(days=1)), ("3 d", dt.timedelta(days=3))]
+)
+def test_the_age_of_a_mailing_is_written_with_its_unit(tmp_path: Path, text: str, meant: dt.timedelta) -> None:
+    send = loaded(tmp_path, f"{LEAST}send: {{max_age: {text}, require_approval: 2}}\n").settings.send
+    assert (send.max_age, send.require_approval) == (meant, 2)
+    assert loaded(tmp_path).settings.send.max_age == dt.timedelta(hours=24)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("max_age: 24", "write how long as 90m, 24h or 3d: minutes, hours or days"),
+        ("max_age: 0h", "write how long as 90m, 24h or 3d: minutes, hours or days"),
+        ("require_approval: 10", "'require_approval': input should be less than or equal to 9"),
+        ("max_ages: 24h", "there is no key 'max_ages' here; did you mean 'max_age'?"),
+    ],
+)
+def test_what_send_cannot_say_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    assert faults(tmp_path, f"{LEAST}send: {{{text}}}\n") == [(7, said)]

@@ -36,6 +36,7 @@ def subscribers() -> None:
 @CONSENT
 @click.option("--name", default="", help="The reader's name.")
 @click.option("--language", default="", metavar="TAG", help="Their language, such as en or fr.")
+@click.option("--timezone", default="", metavar="ZONE", help="Where they live, such as America/New_York.")
 @click.option(
     "--follows", metavar="NAMES", help="Countries or regions they follow, separated by ';'. Left out: everything."
 )
@@ -48,6 +49,7 @@ def add(  # noqa: PLR0913 - one argument for each thing that is known of a reade
     consent: str,
     name: str,
     language: str,
+    timezone: str,
     follows: str | None,
     dry_run: bool,
     style: str,
@@ -58,8 +60,9 @@ def add(  # noqa: PLR0913 - one argument for each thing that is known of a reade
     """
     from newsletter.desk import readers  # noqa: PLC0415 - --help must not pay for what a command needs
 
+    person = {"name": name, "language": language, "timezone": timezone}
     with readers.open_readers(project_folder()) as room:
-        added = room.add(address, list_name, consent, name=name, language=language, follows=follows, dry_run=dry_run)
+        added = room.add(address, list_name, consent, **person, follows=follows, dry_run=dry_run)
     if style == "json":
         click.echo(as_json(added.entry.summary()))
         return
@@ -78,9 +81,9 @@ def add(  # noqa: PLR0913 - one argument for each thing that is known of a reade
 def import_(file: Path, list_name: str | None, consent: str, dry_run: bool, style: str) -> None:
     """Take readers in from a CSV file.
 
-    The first line names the columns: email, and optionally name, language and follows (names or codes, separated by
-    ';'). Every line with something to say about it is reported. One line that cannot be right, and nothing of the file
-    is written. Somebody who left never comes back by import.
+    The first line names the columns: email, and optionally name, language, timezone and follows (names or codes,
+    separated by ';'). Every line with something to say about it is reported. One line that cannot be right, and nothing
+    of the file is written. Somebody who left never comes back by import.
     """
     from newsletter.desk import readers  # noqa: PLC0415
 

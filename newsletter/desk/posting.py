@@ -1,21 +1,23 @@
-"""Sending on the desk: the plan, the send, the test copy, and how mailings stand."""
+"""Sending on the desk: the plan, the send, the test copy."""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from newsletter.database.engine import open_database
+from newsletter.database.opened import opened
+from newsletter.desk.approving import Readiness, readiness
 from newsletter.desk.issue import Checked, check
 from newsletter.desk.project import Desk, clock
 from newsletter.desk.readers import check_address, list_named
-from newsletter.errors import NewsletterError
-from newsletter.mailing import dispatch, ledger
-from newsletter.mailing.dispatch import Order, Plan, Summary, Told
+from newsletter.desk.watching import StillTheSame, stamps
+from newsletter.mailing import approval, dispatch, leave, ledger, orders
+from newsletter.mailing.clocks import database_clock
+from newsletter.mailing.dispatch import Summary, Told
 from newsletter.mailing.ledger import MailingStatus, UnknownReader
+from newsletter.mailing.orders import Order, Plan
+from newsletter.mailing.stop import stop_on_signals
 from newsletter.providers.base import Provider
 from newsletter.providers.registry import open_provider
 from newsletter.subscribers.book import Book
@@ -23,18 +25,60 @@ from newsletter.subscribers.book import Book
 
 @dataclass(frozen=True)
 class Posting:
-    """An issue that has been checked and may be sent to one list."""
+    """An issue that has been checked and may be sent to one list, and how far people are with it."""
 
     checked: Checked
     order: Order
+    ready: Readiness
 
     def plan(self) -> Plan:
         """Say what a send would do. Raises StoppedError and TryLaterError as `send` would."""
-        return dispatch.plan(self.order, clock=clock)
+        return orders.plan(self.order, clock=database_clock(self.order.engine))
 
-    def send(self, told: Told | None) -> Summary:
-        """Send. Raises StoppedError and TryLaterError; running it again goes on."""
-        return dispatch.send(self.order, told, clock=clock)
+    def allow(self, plan: Plan, *, no_test: bool = False) -> None:
+        """Raise BlockedError when a mailing has not begun and an approval or the test copy is missing."""
+        if plan.state == "new":
+            self.ready.refuse(no_test=no_test)
+
+    def send(
+        self,
+        plan: Plan,
+        told: Told | None = None,
+        *,
+        no_test: bool = False,
+        late_ok: bool = False,
+        heard: Callable[[], None] | None = None,
+    ) -> Summary:
+        """Send as planned; `heard` is called when somebody asks to stop.
+
+        Raises BlockedError as `allow`, StoppedError and TryLaterError; sending again goes on.
+        """
+        self.allow(plan, no_test=no_test)
+        with stop_on_signals(heard):
+            return dispatch.send(self.order, told, clock=database_clock(self.order.engine), late_ok=late_ok)
+
+    def leave(self, plan: Plan, *, no_test: bool = False, late_ok: bool = False) -> Summary:
+        """Leave it to the workers to send as planned. Raises as `send`, and NewsletterError without PostgreSQL."""
+        self.allow(plan, no_test=no_test)
+        leave.leave(self.order, late_ok=late_ok, clock=database_clock(self.order.engine))
+        return Summary(ledger.status(self.order.engine, self.order.name)[0])
+
+    def watch(self, told: Told | None = None) -> Summary:
+        """Tell how far the workers are until nothing is left to send. Raises StoppedError when they stop before."""
+        return leave.watch(self.order, told)
+
+    def reconcile(self) -> int:
+        """Ask the carrier about the readers who are unknown; return of how many it knew."""
+        return dispatch.reconcile(self.order, clock=database_clock(self.order.engine))
+
+    def status(self) -> MailingStatus | None:
+        """Say how the mailing stands; None when none has begun."""
+        return next((one for one in ledger.status(self.order.engine) if one.mailing == self.order.name), None)
+
+    def accepted(self) -> int:
+        """Count the readers whose copy the carrier has taken."""
+        status = self.status()
+        return status.accepted if status else 0
 
     def unknown(self) -> tuple[UnknownReader, ...]:
         """Return the readers of whom nobody knows whether their copy left."""
@@ -49,57 +93,34 @@ def open_posting(desk: Desk, reference: str | None, list_name: str | None) -> It
     before that.
     """
     chosen = list_named(desk.project.settings, list_name)
+    before = stamps(desk)
     checked = check(desk, reference)
     checked.refuse_blocked()
-    provider = _provider(desk)
-    engine = open_database(desk.project.settings.database, desk.project.root)
-    try:
-        Book(engine, clock, desk.project.secret())  # refuses another project's secret before anything is sent
-        yield Posting(checked, Order(engine, desk.project, checked.edition, chosen, provider))
-    finally:
-        provider.close()
-        engine.dispose()
+    still = StillTheSame(desk, checked.file.path, checked.edition.digest, before)
+    provider = open_carrier(desk)
+    with opened(desk.project.database(), desk.project.root) as engine:
+        try:
+            Book(engine, clock, desk.project.secret())  # refuses another project's secret before anything is sent
+            order = Order(engine, desk.project, checked.edition, chosen, provider, still=still)
+            yield Posting(checked, order, readiness(order))
+        finally:
+            provider.close()
 
 
-def _provider(desk: Desk) -> Provider:
-    project = desk.project
-    return open_provider(project.settings.provider, project.root, project.source)
+def open_carrier(desk: Desk) -> Provider:
+    """Make the carrier that the settings name."""
+    return open_provider(desk.project.settings.provider, desk.project.root, desk.project.source)
 
 
 def test_send(desk: Desk, reference: str, address: str, list_name: str | None) -> str:
     """Send one copy, marked as a test, to one address; return the sentence that says where it went.
 
-    The ledger does not hear of it, and checks that block do not stop it: seeing the mail is how one mends it.
+    No mailing begins, and checks that block do not stop it: seeing the mail is how one mends it.
     """
     chosen, accepted = list_named(desk.project.settings, list_name), check_address(address)
     checked = check(desk, reference)
-    provider = _provider(desk)
-    dispatch.test_message(desk.project, checked.edition, provider, accepted, chosen, clock())
+    provider = open_carrier(desk)
+    with opened(desk.project.database(), desk.project.root) as engine:
+        dispatch.test_message(desk.project, checked.edition, provider, accepted, chosen, clock())
+        approval.record_test(engine, checked.edition.seen, chosen, clock())
     return f"one copy of {checked.file.slug} is on its way to {accepted} ({provider.describe()}); no mailing has begun"
-
-
-def statuses(desk: Desk, name: str | None) -> tuple[MailingStatus, ...]:
-    """Return how mailings stand, newest first. Raises NewsletterError for a mailing that is not there."""
-    engine = open_database(desk.project.settings.database, desk.project.root)
-    try:
-        found = ledger.status(engine, name)
-    finally:
-        engine.dispose()
-    if name and not found:
-        raise NewsletterError(f"there is no mailing '{name}'; 'newsletter status' lists them all")
-    return found
-
-
-def unknown_readers(desk: Desk, name: str) -> tuple[UnknownReader, ...]:
-    """Return the readers of a mailing whose copy may or may not have left."""
-    engine = open_database(desk.project.settings.database, desk.project.root)
-    try:
-        return ledger.unknown_readers(engine, name)
-    finally:
-        engine.dispose()
-
-
-def status_record(one: MailingStatus) -> Mapping[str, Any]:
-    """Return what `newsletter status --format json` says of a mailing; moments are ISO 8601 in UTC."""
-    values = {field.name: getattr(one, field.name) for field in fields(one)}
-    return {key: value.isoformat() if isinstance(value, dt.datetime) else value for key, value in values.items()}

@@ -42,7 +42,7 @@ class Readers:
             return None
         return tuple(self.desk.countries.follow(name.strip()) for name in names.split(";") if name.strip())
 
-    def add(
+    def add(  # noqa: PLR0913 - one argument for each thing that is known of a reader
         self,
         address: str,
         list_name: str | None,
@@ -50,6 +50,7 @@ class Readers:
         *,
         name: str,
         language: str,
+        timezone: str,
         follows: str | None,
         dry_run: bool,
     ) -> Added:
@@ -60,6 +61,7 @@ class Readers:
             consent_note=consent,
             name=name,
             language=language,
+            timezone=timezone,
             follows=self.keys(follows),
             dry_run=dry_run,
         )
@@ -110,6 +112,7 @@ class Readers:
             ("id", str(entry.reader.id)),
             ("name", entry.reader.name),
             ("language", entry.reader.language),
+            ("time zone", entry.reader.timezone),
         ]
         for one in entry.subscriptions:
             places = [self.desk.countries.by_key(key) for key in one.follows]
@@ -129,7 +132,7 @@ def _who(text: str) -> str | int:
 def open_readers(start: Path) -> Iterator[Readers]:
     """Open the book of the project that a folder belongs to. Raises NewsletterError and FaultsError."""
     desk = open_desk(start)
-    engine = open_database(desk.project.settings.database, desk.project.root)
+    engine = open_database(desk.project.database(), desk.project.root)
     try:
         yield Readers(desk, Book(engine, clock, desk.project.secret()))
     finally:

@@ -7,6 +7,7 @@ one form that survives inliners, addresses and quoted-printable.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -53,6 +54,18 @@ class Edition:
     text: tuple[Piece, ...]
     subjects: tuple[SubjectKeys, ...]
     digest: str
+
+    @property
+    def seen(self) -> str:
+        """The sha256 of what people look at before a send: all that went into the edition, and all that came out."""
+        parts = [self.digest, self.subject, self.preheader]
+        for piece in (*self.html, *self.text):
+            parts += [piece.when, piece.content]
+        whole = hashlib.sha256()
+        for part in (str(len(self.html)), *parts):
+            data = part.encode()
+            whole.update(len(data).to_bytes(8, "big") + data)
+        return whole.hexdigest()
 
     def choose(self, follows: Iterable[str]) -> frozenset[int]:
         """Return the numbers of the subjects a reader gets. No followed key at all means all of them."""

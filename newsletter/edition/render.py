@@ -17,8 +17,8 @@ from newsletter.issue.countries import Countries
 from newsletter.issue.load import IssueFile
 from newsletter.issue.passages import passages
 
-# Settings that say who carries the mail and where readers are kept: no copy looks different for them.
-_NOT_PRINTED = frozenset({"provider", "database", "secret"})
+# Settings that say who carries the mail, when, and where readers are kept: no copy looks different for them.
+_NOT_PRINTED = frozenset({"provider", "database", "secret", "send"})
 _TOKEN_START = "__NL_"  # noqa: S105 - how reader's fields and marks start, not a secret
 
 

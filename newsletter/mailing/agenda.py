@@ -44,8 +44,8 @@ class Planned:
 
     @property
     def begins(self) -> dt.datetime:
-        """When the first reader is to have it."""
-        return self._utc() - FIRST_ZONE if self.by_reader else self.at
+        """When the first reader is to have it; not before it was put there."""
+        return max(self._utc() - FIRST_ZONE, self.made_at) if self.by_reader else self.at
 
     @property
     def ends(self) -> dt.datetime:

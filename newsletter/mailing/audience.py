@@ -9,10 +9,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, func, insert, literal, select
 
+from newsletter.database.engine import alone
 from newsletter.edition.model import Edition
 from newsletter.errors import NewsletterError
 from newsletter.mailing.tables import chunk, delivery, mailing, variant
 from newsletter.providers.base import BatchCarrier, Guard, Provider
+from newsletter.subscribers.consent import BOOK
 from newsletter.subscribers.tables import reader, subscription, suppression
 
 KIND = "issue"
@@ -106,6 +108,7 @@ def freeze(connection: Connection, what: Frozen, now: dt.datetime) -> int:
     carrier = {"provider": provider.name, "carrier_place": provider.place()}
     connection.execute(insert(mailing).values(**row, **carrier, created_at=now))
     identity: int = connection.execute(select(mailing.c.id).where(mailing.c.name == name)).scalar_one()
+    alone(connection, BOOK)  # who changes what they follow between the next two statements would be in neither
     _write_variants(connection, identity, edition, list_name)
     _write_deliveries(connection, identity, what)
     chunks = list(_chunks(connection, identity, what))

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from newsletter.database.engine import reading, writing
 from newsletter.errors import NewsletterError
+from newsletter.mailing.ledger import Mailing
 from newsletter.mailing.person import named
 from newsletter.mailing.tables import AnyRow, act, mailing
 
@@ -79,6 +80,13 @@ def _refuse(one: AnyRow, state: str) -> None:
         raise NewsletterError(f"{one.name}: finished on {one.finished_at:%Y-%m-%d %H:%M} UTC; nothing is left to send")
     if one.state == "cancelled" != state:
         raise NewsletterError(f"{one.name}: {one.reason}, and that is for good; 'newsletter status' says who has it")
+
+
+def find(engine: Engine, name: str) -> Mailing:
+    """Return a mailing by its name. Raises NewsletterError when it is not there."""
+    with reading(engine) as connection:
+        row = _find(connection, name)
+    return Mailing(*(getattr(row, column) for column in Mailing.__dataclass_fields__))
 
 
 def acts(engine: Engine, name: str) -> tuple[Act, ...]:

@@ -57,7 +57,8 @@ def reconcile(inquiry: Inquiry, now: dt.datetime) -> int:
         if answers:
             with writing(inquiry.engine) as connection:
                 lease.renew(connection, inquiry.held, now)
-                _resolve(connection, row, letters, answers, now)
+                if _is_as_it_was(connection, row):
+                    _resolve(connection, row, letters, answers, now)
                 ledger.mark_finished(connection, inquiry.mailing.id, now)
     return known + _reconcile_leavers(inquiry, now)
 
@@ -78,6 +79,8 @@ def _reconcile_leavers(inquiry: Inquiry, now: dt.datetime) -> int:
         if there:
             with writing(inquiry.engine) as connection:
                 lease.renew(connection, inquiry.held, now)
+                if not _is_as_it_was(connection, row):
+                    continue
                 others = dict.fromkeys((letter for letter, _ in found), (Outcome.DEFERRED, row.last_error))
                 _settle(connection, row, others | there, now)
         known += len(there)
@@ -125,17 +128,24 @@ def _interrupted(connection: Connection, mailing: Mailing) -> Sequence[AnyRow]:
 
 
 def _doubtful(connection: Connection, mailing: Mailing) -> Sequence[AnyRow]:
-    """Return the chunks with unknown readers; none of them is being sent, for the lease is ours."""
+    """Return the chunks with unknown readers that nobody is sending."""
     here = and_(exception.c.mailing == chunk.c.mailing, exception.c.chunk == chunk.c.seq)
     tries = and_(attempt.c.mailing == chunk.c.mailing, attempt.c.chunk == chunk.c.seq)
     first_left = select(func.min(attempt.c.started_at)).where(tries).scalar_subquery()
     last_left = select(func.max(attempt.c.ended_at)).where(tries).scalar_subquery()
     return connection.execute(
         select(chunk, first_left.label("first_left"), last_left.label("last_left"))
-        .where(chunk.c.mailing == mailing.id)
+        .where(chunk.c.mailing == mailing.id, chunk.c.state != "sending")
         .where(or_(chunk.c.state.in_(LOST), exists().where(here, exception.c.kind == "unknown")))
         .order_by(chunk.c.first)
     ).all()
+
+
+def _is_as_it_was(connection: Connection, row: AnyRow) -> bool:
+    """Say whether nobody has claimed or settled a chunk since it was read, and keep it so for this transaction."""
+    query = select(chunk.c.state, chunk.c.attempt, chunk.c.done)
+    query = query.where(chunk.c.mailing == row.mailing, chunk.c.seq == row.seq).with_for_update()
+    return connection.execute(query).one() == (row.state, row.attempt, row.done)
 
 
 def _letters_in_doubt(

@@ -109,10 +109,10 @@ class _Round:
         """Leave a letter for later because its domain has had enough for now; that says nothing of its reader."""
         until = self.on.clock() + dt.timedelta(seconds=seconds)
         self.aside_until = min(until, self.aside_until or until)
-        self.attempted += 1
         fate = (Outcome.DEFERRED, "waits for its domain's turn")
-        landed = self.flights.landed(letter)
-        outcomes.record(self.on.taker.engine, self.claim, self.attempted, {letter: fate}, self.on.clock(), landed)
+        landed, attempted = self.flights.landed(letter), self.attempted + 1
+        outcomes.record(self.on.taker.engine, self.claim, attempted, {letter: fate}, self.on.clock(), landed)
+        self.attempted = attempted  # not before: if the ledger cannot take it, the letter is still to be tried
 
     def _hand_over(self, letter: Letter) -> Receipt | None:
         """Deliver a letter; None when its reader has left since the chunk was claimed."""
@@ -136,9 +136,9 @@ class _Round:
         self.book = book
 
     def _leave_out(self, letter: Letter) -> None:
-        self.attempted += 1
-        now, landed = self.on.clock(), self.flights.landed(letter)
-        outcomes.leave_out(self.on.taker.engine, self.claim, self.attempted, letter, self.gone[letter], now, landed)
+        now, landed, attempted = self.on.clock(), self.flights.landed(letter), self.attempted + 1
+        outcomes.leave_out(self.on.taker.engine, self.claim, attempted, letter, self.gone[letter], now, landed)
+        self.attempted = attempted
         self.on.told(1)
 
     def _note(self, letter: Letter, receipt: Receipt) -> None:

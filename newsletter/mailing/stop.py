@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from newsletter.errors import StoppedError
@@ -21,10 +21,12 @@ class AskedToStopError(StoppedError):
 
 
 class Stop:
-    """Whether somebody has asked to stop."""
+    """Whether somebody has asked to stop. `outer` is that of whoever called us, and is asked with us."""
 
-    def __init__(self) -> None:
-        self.asked = False
+    def __init__(self, outer: Stop | None = None, heard: Callable[[], None] | None = None) -> None:
+        self.asked: bool = outer is not None and outer.asked
+        self._outer = outer
+        self._heard = heard
 
     def __call__(self) -> bool:
         """Say whether to stop now."""
@@ -32,16 +34,23 @@ class Stop:
 
     def ask(self, number: int, frame: FrameType | None) -> None:
         """Take a signal down; the second one is not waited for."""
-        del number, frame
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        if self._outer is not None:
+            self._outer.ask(number, frame)
+        if self._heard is not None:
+            self._heard()
 
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Turn the signals into a question that the send asks between messages; elsewhere than in the main thread, none."""
-    stop = Stop()
+def stop_on_signals(heard: Callable[[], None] | None = None) -> Iterator[Stop]:
+    """Turn the signals into a question that the send asks between messages; elsewhere than in the main thread, none.
+
+    `heard` is called at the first one, between any two steps of the program.
+    """
+    outer = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    stop = Stop(outer if isinstance(outer, Stop) else None, heard)
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

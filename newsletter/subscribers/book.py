@@ -5,6 +5,7 @@ Its tables, with the one statement that says who may be mailed, are in tables.py
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hmac
 from collections import Counter
@@ -13,20 +14,21 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Engine, delete, exists, func, insert, select
 
-from newsletter.database.engine import drop_old_pages, file_of, reading, writing
+from newsletter.database.engine import alone, drop_old_pages, file_of, reading, writing
 from newsletter.errors import NewsletterError
 from newsletter.subscribers import consent, enrolment, filing, lookup
 from newsletter.subscribers.addresses import Address, read_address
 from newsletter.subscribers.consent import ConsentLog, Record
 from newsletter.subscribers.enrolment import Candidate
 from newsletter.subscribers.model import Change, Entry, Reason, Status, Suppressed
-from newsletter.subscribers.names import read_language, read_name, shown
+from newsletter.subscribers.names import read_language, read_name, read_timezone, shown
 from newsletter.subscribers.tables import reader, seal, subscription, suppression
 from newsletter.subscribers.tokens import derive
 
 __all__ = ["Added", "Book", "reader", "subscription", "suppression"]
 
 _PAGE = 500
+_GREATEST_ID = 2**31 - 1
 _ADDRESS_KEY = "address-key"
 
 
@@ -57,6 +59,13 @@ class Book:
         """Return the time, to the second: nobody needs to know more about a reader."""
         return self._clock().replace(microsecond=0)
 
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Write in one transaction, with nobody else writing to the book until it ends. Raises as `engine.writing`."""
+        with writing(self.engine) as connection:
+            alone(connection, consent.BOOK)
+            yield connection
+
     def address_hash(self, address: Address) -> bytes:
         """Return the 32 bytes that stand for an address, the same for all its spellings."""
         return hmac.digest(self._key, address.folded.encode(), "sha256")
@@ -69,6 +78,7 @@ class Book:
         consent_note: str,
         name: str = "",
         language: str = "",
+        timezone: str = "",
         follows: Iterable[str] | None = None,
         status: Status = Status.ACTIVE,
         dry_run: bool = False,
@@ -77,16 +87,15 @@ class Book:
 
         `follows` are keys (None leaves what was followed), `consent_note` says where consent came from.
         With `dry_run` the answer is the same, and nothing is kept. Raises AddressError, and NewsletterError for an
-        address that must not be mailed, a missing note, a bad name.
+        address that must not be mailed, a missing note, a bad name or time zone.
         """
         accepted = read_address(address)
         note = required_note(consent_note)
         keys = None if follows is None else tuple(sorted(set(follows)))
         digest = self.address_hash(accepted)
-        candidate = Candidate(
-            accepted.text, digest, note, read_name(name), read_language(language), keys, Status(status)
-        )
-        with writing(self.engine) as connection:
+        said = (read_name(name), read_language(language), read_timezone(timezone))
+        candidate = Candidate(accepted.text, digest, note, *said, keys, Status(status))
+        with self.writing() as connection:
             known = lookup.known(connection, [digest]).get(digest)
             suppressed = known.suppressed if isinstance(known, Entry) else known
             if suppressed:
@@ -134,14 +143,14 @@ class Book:
         )
         found: dict[str, Counter[Status]] = {}
         with reading(self.engine) as connection:
-            for list_name, status, number in connection.execute(query.order_by(subscription.c.list)):
+            for list_name, status, number in connection.execute(query):
                 found.setdefault(list_name, Counter())[Status(status)] = number
-        return found
+        return dict(sorted(found.items()))
 
     def follow(self, who: str | int, list_name: str, keys: Iterable[str]) -> Entry:
         """Set what a reader follows on a list; no keys means everything. Raises NewsletterError."""
         follows = tuple(sorted(set(keys)))
-        with writing(self.engine) as connection:
+        with self.writing() as connection:
             entry = self._required(self._found(connection, who), who)
             before = entry.on(list_name)
             if before is None:
@@ -165,13 +174,14 @@ class Book:
     def suppress(self, address: str) -> None:
         """Keep an address, known or not, from ever being mailed or imported."""
         digest = self.address_hash(read_address(address))
-        with writing(self.engine) as connection:
-            filing.suppress(connection, digest, Suppressed(Reason.MANUAL, self.now()))
+        with self.writing() as connection:
+            if filing.suppress(connection, digest, Suppressed(Reason.MANUAL, self.now())):
+                self.log.append(connection, [Record(self.now(), "suppressed", "", digest, "")])
 
     def unsuppress(self, address: str, note: str) -> bool:
         """Let an address be added again; `note` says who asked for it. Returns whether it was suppressed."""
         digest, evidence = self.address_hash(read_address(address)), required_note(note)
-        with writing(self.engine) as connection:
+        with self.writing() as connection:
             gone = connection.execute(delete(suppression).where(suppression.c.address_hash == digest)).rowcount
             if gone:
                 self.log.append(connection, [Record(self.now(), "unsuppressed", "", digest, evidence)])
@@ -189,18 +199,18 @@ class Book:
 
         Returns what was erased. Raises NewsletterError when there is no such reader.
         """
-        with writing(self.engine) as connection:
+        with self.writing() as connection:
             entry = self._required(self._found(connection, who), who)
             digest = connection.scalars(select(reader.c.address_hash).where(reader.c.id == entry.reader.id)).one()
             connection.execute(delete(reader).where(reader.c.id == entry.reader.id))
             filing.suppress(connection, digest, Suppressed(Reason.ERASED, self.now()))
             self.log.append(connection, [Record(self.now(), consent.ERASED, "", digest, "")])
             self.log.forget(connection, digest)
-        drop_old_pages(self.engine)
+        drop_old_pages(self.engine, "reader", "subscription", "consent")
         return entry
 
     def _end(self, who: str | int, status: Status, list_name: str | None = None) -> Entry:
-        with writing(self.engine) as connection:
+        with self.writing() as connection:
             entry = self._required(self._found(connection, who), who)
             if list_name is not None and entry.on(list_name) is None:
                 raise NewsletterError(f"{entry.reader.address} is not on the list '{list_name}'")
@@ -210,6 +220,8 @@ class Book:
     def _found(self, connection: Connection, who: str | int) -> Entry | None:
         if isinstance(who, int) or (who.isdecimal() and len(who) < 19):
             where = reader.c.id == int(who)
+            if int(who) > _GREATEST_ID:  # more than the column of a server takes
+                return None
         else:
             where = reader.c.address_hash == self.address_hash(read_address(who))
         return next((entry for _, entry in lookup.fetch(connection, where)), None)
@@ -226,7 +238,7 @@ class Book:
         with reading(self.engine) as connection:
             found = connection.scalar(query)
         if found is None:
-            with writing(self.engine) as connection:
+            with self.writing() as connection:
                 found = connection.scalar(query)
                 if found is None:
                     connection.execute(insert(seal), [{"name": _ADDRESS_KEY, "value": mine}])

@@ -13,10 +13,10 @@ from newsletter.errors import Fault, FaultsError, NewsletterError
 from newsletter.subscribers.addresses import Address, read_address, unwrap
 from newsletter.subscribers.formulas import disarm, is_formula
 from newsletter.subscribers.model import Status
-from newsletter.subscribers.names import read_language, read_name, shown
+from newsletter.subscribers.names import read_language, read_name, read_timezone, shown
 from newsletter.subscribers.sheet import Row, Sheet
 
-KNOWN = ("email", "name", "language", "follows", "status", "joined", "changed", "list")
+KNOWN = ("email", "name", "language", "timezone", "follows", "status", "joined", "changed", "list")
 
 # Columns by which other systems tell of readers who left, bounced or never confirmed (exports seen 2026-11): to leave
 # them unread would mail these readers again.
@@ -35,6 +35,7 @@ class Person:
     address: Address
     name: str
     language: str
+    timezone: str
     follows: tuple[str, ...] | None
     status: Status
     joined_at: dt.datetime | None
@@ -86,6 +87,7 @@ class Columns:
             address=address or _NOBODY,
             name=errors.of(read_name, cells.get("name", "").strip(" ") or name, ""),
             language=errors.of(read_language, cells.get("language", ""), ""),
+            timezone=errors.of(read_timezone, cells.get("timezone", ""), ""),
             follows=errors.of(self._follows, cells.get("follows", ""), None),
             status=errors.of(_status, status, Status.ACTIVE) if status else Status.ACTIVE,
             joined_at=errors.of(self._moment, cells.get("joined", ""), None),
@@ -184,7 +186,7 @@ def _header_fault(cells: tuple[str, ...], names: list[str]) -> str:
 def _notes(cells: tuple[str, ...], names: list[str]) -> Iterator[str]:
     unread = [f"'{shown(cell.strip())}'" for cell, name in zip(cells, names, strict=True) if name and name not in KNOWN]
     if unread:
-        yield f"not read: {', '.join(unread)}; an import reads {', '.join(KNOWN[:4])}"
+        yield f"not read: {', '.join(unread)}; an import reads {', '.join(KNOWN[:5])}"
     twice = [name for name in KNOWN if names.count(name) > 1]
     if twice:
         yield f"more than one column is called {' and '.join(repr(name) for name in twice)}; the first is read"

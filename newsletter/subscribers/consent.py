@@ -15,9 +15,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from newsletter.database.engine import alone
 from newsletter.subscribers.tables import consent, seal
 from newsletter.subscribers.tokens import derive
 
+BOOK = "book"  # what its writers ask to be alone with
 ERASED = "erased"
 _START = bytes(32)
 _END = "consent-end"
@@ -41,7 +43,8 @@ class ConsentLog:
         self._key = derive(secret, "consent")
 
     def append(self, connection: Connection, records: Iterable[Record]) -> None:
-        """Append records, in the transaction that makes the change they speak of."""
+        """Append records, in the transaction that makes the change they speak of; one such transaction at a time."""
+        alone(connection, BOOK)
         last = connection.execute(select(consent.c.id, consent.c.hash).order_by(consent.c.id.desc()).limit(1)).first()
         number, previous = (last.id, last.hash) if last else (0, _START)
         rows = []

@@ -17,6 +17,7 @@ class Candidate:
     evidence: str  # where consent came from
     name: str = ""
     language: str = ""
+    timezone: str = ""
     follows: tuple[str, ...] | None = None
     status: Status = Status.ACTIVE
     joined_at: dt.datetime | None = None
@@ -114,7 +115,7 @@ def _enrol(candidate: Candidate, entry: Entry | None, list_name: str, now: dt.da
     joined = candidate.joined_at or now
     changed = candidate.changed_at or (now if ended else joined)
     after = Subscription(list_name, candidate.status, candidate.follows or (), joined, changed)
-    new = Reader(0, candidate.address, candidate.name, candidate.language)
+    new = Reader(0, candidate.address, candidate.name, candidate.language, candidate.timezone)
     person = _person(candidate, entry.reader) if entry else new
     return Move(candidate, Change.ADDED, person, after, entry, _according_to_file(candidate) if ended else "")
 
@@ -126,7 +127,12 @@ def _settle(candidate: Candidate, entry: Entry, after: Subscription, message: st
 
 
 def _person(candidate: Candidate, before: Reader) -> Reader:
-    return replace(before, name=candidate.name or before.name, language=candidate.language or before.language)
+    return replace(
+        before,
+        name=candidate.name or before.name,
+        language=candidate.language or before.language,
+        timezone=candidate.timezone or before.timezone,
+    )
 
 
 def _follows(candidate: Candidate, before: Subscription) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from newsletter.subscribers.book import Book
 from newsletter.subscribers.formulas import armour
 from newsletter.subscribers.model import Entry, Status
 
-COLUMNS = ("email", "name", "language", "follows", "status", "joined", "changed", "list")
+COLUMNS = ("email", "name", "language", "timezone", "follows", "status", "joined", "changed", "list")
 
 
 def write_csv(stream: TextIO, book: Book, list_name: str | None = None, status: Status | None = None) -> int:
@@ -68,6 +68,7 @@ def _rows(entry: Entry, list_name: str | None, status: Status | None) -> Iterato
                 entry.reader.address,
                 entry.reader.name,
                 entry.reader.language,
+                entry.reader.timezone,
                 "; ".join(one.follows),
                 one.status.value,
                 _moment(one.joined_at),

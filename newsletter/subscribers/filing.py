@@ -23,7 +23,7 @@ _SUPPRESSED_BY = {Status.BOUNCED: Reason.BOUNCED, Status.COMPLAINED: Reason.COMP
 def file_moves(connection: Connection, log: ConsentLog, moves: Sequence[Move], now: dt.datetime) -> None:
     """Store moves, and a consent record for each status that was given or taken with them."""
     ids = _file_readers(connection, [move for move in moves if not move.before], now)
-    _file_names(connection, [move.reader for move in moves if move.before and move.before.reader != move.reader])
+    _file_people(connection, [move.reader for move in moves if move.before and move.before.reader != move.reader])
     new: list[Row] = []
     changed: list[Row] = []
     for move in moves:
@@ -67,15 +67,16 @@ def end(
         suppress(connection, address_hash, Suppressed(_SUPPRESSED_BY[status], now))
 
 
-def suppress(connection: Connection, address_hash: bytes, wanted: Suppressed) -> None:
-    """Keep an address from being mailed; a weightier reason that stands already is left standing."""
+def suppress(connection: Connection, address_hash: bytes, wanted: Suppressed) -> bool:
+    """Keep an address from being mailed, and return True; a weightier reason that stands already is left standing."""
     mine = suppression.c.address_hash == address_hash
     standing = connection.scalar(select(suppression.c.reason).where(mine))
     if standing and Reason(standing).rank >= wanted.reason.rank:
-        return
+        return False
     connection.execute(delete(suppression).where(mine))
     row = {"address_hash": address_hash, "reason": wanted.reason.value, "at": wanted.at}
     connection.execute(insert(suppression), [row])
+    return True
 
 
 def _file_readers(connection: Connection, new: Sequence[Move], now: dt.datetime) -> Mapping[bytes, int]:
@@ -87,6 +88,7 @@ def _file_readers(connection: Connection, new: Sequence[Move], now: dt.datetime)
                 "address_hash": move.candidate.address_hash,
                 "name": move.reader.name,
                 "language": move.reader.language,
+                "timezone": move.reader.timezone,
                 "created_at": now,
             }
             for move in new
@@ -98,10 +100,11 @@ def _file_readers(connection: Connection, new: Sequence[Move], now: dt.datetime)
     return ids
 
 
-def _file_names(connection: Connection, people: Sequence[Reader]) -> None:
+def _file_people(connection: Connection, people: Sequence[Reader]) -> None:
     if people:
-        values = [{"key": one.id, "name": one.name, "language": one.language} for one in people]
-        columns: dict[str, Any] = {"name": bindparam("name"), "language": bindparam("language")}
+        said = ("name", "language", "timezone")
+        values = [{"key": one.id, **{name: getattr(one, name) for name in said}} for one in people]
+        columns: dict[str, Any] = {name: bindparam(name) for name in said}
         connection.execute(update(reader).where(reader.c.id == bindparam("key")).values(columns), values)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from newsletter.database.engine import reading, writing
+from newsletter.database.engine import reading
 from newsletter.errors import Fault
 from newsletter.subscribers import enrolment, filing, lookup
 from newsletter.subscribers.book import Book, required_note
@@ -77,7 +77,7 @@ def import_file(
     sound = tally.sift(columns.parse(row) for row in sheet.rows)
     candidates = [(line, _candidate(book, person, f"{note}{line})")) for line, person in sound]
     write = not dry_run and (skip_errors or not tally.counts["refused"])
-    with (writing if write else reading)(book.engine) as connection:
+    with book.writing() if write else reading(book.engine) as connection:
         for batch in lookup.chunks(candidates):
             known = lookup.known(connection, [one.address_hash for _, one in batch])
             moves = []
@@ -98,6 +98,7 @@ def _candidate(book: Book, person: Person, evidence: str) -> Candidate:
         evidence=evidence,
         name=person.name,
         language=person.language,
+        timezone=person.timezone,
         follows=person.follows,
         status=person.status,
         joined_at=person.joined_at,

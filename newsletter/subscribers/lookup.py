@@ -31,7 +31,7 @@ def fetch(connection: Connection, where: ColumnElement[bool], limit: int | None 
         (
             row.address_hash,
             Entry(
-                Reader(row.id, row.address, row.name, row.language),
+                Reader(row.id, row.address, row.name, row.language, row.timezone),
                 tuple(subscriptions.get(row.id, ())),
                 Suppressed(Reason(row.reason), row.at) if row.reason else None,
             ),
@@ -61,7 +61,7 @@ def _subscriptions(connection: Connection, readers: Sequence[int]) -> Mapping[in
     found: dict[int, list[Subscription]] = defaultdict(list)
     for chunk in chunks(readers):
         query = select(subscription).where(subscription.c.reader.in_(chunk))
-        for row in connection.execute(query.order_by(subscription.c.reader, subscription.c.list)):
+        for row in sorted(connection.execute(query), key=lambda row: row.list):  # the database may sort by a language
             follows = tuple(row.follows.split())
             found[row.reader].append(Subscription(row.list, Status(row.status), follows, row.joined_at, row.changed_at))
     return found

@@ -48,12 +48,13 @@ _OVERALL = (Status.ACTIVE, Status.PENDING, Status.LEFT, Status.BOUNCED, Status.C
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A person. `language` is BCP 47, or "" for the newsletter's."""
+    """A person. `language` is BCP 47, or "" for the newsletter's; `timezone` an IANA name, or "" when not known."""
 
     id: int
     address: str
     name: str
     language: str
+    timezone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Summary(TypedDict):
     address: str
     name: str
     language: str
+    timezone: str
     lists: list[str]
     status: str
     follows: list[str]
@@ -120,6 +122,7 @@ class Entry:
             address=self.reader.address,
             name=self.reader.name,
             language=self.reader.language,
+            timezone=self.reader.timezone,
             lists=[one.list for one in self.subscriptions if one.status is not Status.LEFT],
             status=self.status(list_name).value,
             follows=list(self.follows(list_name)),

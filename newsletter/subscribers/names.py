@@ -1,9 +1,12 @@
-"""What may stand as a reader's name and language: both reach headers, pages and spreadsheets."""
+"""What may stand as a reader's name, language and time zone: they reach headers, pages and spreadsheets."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+import zoneinfo
+from collections.abc import Mapping
+from functools import cache
 
 from newsletter.errors import NewsletterError
 
@@ -37,6 +40,20 @@ def read_language(raw: str) -> str:
         raise NewsletterError(f"'{shown(text)}' is not a language; write its code, like en, fr or ar")
     first, *rest = text.split("-")
     return "-".join([first.lower(), *(part.upper() if len(part) == 2 else part for part in rest)])
+
+
+def read_timezone(raw: str) -> str:
+    """Accept a time zone by its IANA name, in its usual spelling, or nothing. Raises NewsletterError."""
+    text = raw.strip()
+    if text and text.casefold() not in _zones():
+        raise NewsletterError(f"'{shown(text)}' is not a time zone; write its IANA name, like America/New_York")
+    return _zones()[text.casefold()] if text else ""
+
+
+@cache
+def _zones() -> Mapping[str, str]:
+    """Return the names of all zones by their folded form; those that mean nothing or this machine's are left out."""
+    return {name.casefold(): name for name in zoneinfo.available_timezones() - {"Factory", "localtime"}}
 
 
 def shown(text: str, longest: int = 60) -> str:

@@ -9,7 +9,7 @@ Who may be mailed on a list is this and no more (the anti-join is by hash, becau
     ORDER BY reader.id
 
 Other tables hold a reader's id as a plain number without a foreign key: erasing a reader must not touch the ledger's
-counts, and an id is never given twice (AUTOINCREMENT), so that an old link opens nobody else's page.
+counts, and an id is never given twice (AUTOINCREMENT, a sequence), so that an old link opens nobody else's page.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from newsletter.database.columns import Moment
 metadata = MetaData()
 
 # address: as the reader writes it, domain in lower case; address_hash: 32 bytes, HMAC-SHA256 of its folded form, so
-# that this one index also holds "one reader per address"; language: BCP 47, "" means the newsletter's.
+# that this one index also holds "one reader per address"; language: BCP 47, "" means the newsletter's; timezone: its
+# IANA name, "" when it is not known.
 reader = Table(
     "reader",
     metadata,
@@ -42,6 +43,7 @@ reader = Table(
     Column("name", Text, nullable=False),
     Column("language", String(35), nullable=False),
     Column("created_at", Moment, nullable=False),
+    Column("timezone", String(64), nullable=False, default=""),
     sqlite_autoincrement=True,
 )
 
@@ -76,7 +78,7 @@ suppression = Table(
 consent = Table(
     "consent",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
     Column("at", Moment, nullable=False),
     Column("action", String(20), nullable=False),
     Column("list", String(41), nullable=False),

@@ -79,9 +79,7 @@ class _Purpose:
 
     def __init__(self, secret: bytes, purpose: str) -> None:
         self._key = derive(secret, f"token/{purpose}")
-        self._signer = Signer(
-            self._key, salt=purpose, sep=".", key_derivation="none", digest_method=hashlib.sha256
-        )
+        self._signer = Signer(self._key, salt=purpose, sep=".", key_derivation="none", digest_method=hashlib.sha256)
 
     def sign(self, payload: str) -> str:
         signature = base64.urlsafe_b64encode(hmac.digest(self._key, payload.encode("ascii"), "sha256"))

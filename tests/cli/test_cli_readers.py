@@ -25,7 +25,7 @@ def test_a_reader_is_added_listed_shown_and_removed(run: Run) -> None:
     added = run("subscribers", "add", "ann@example.org", "--name", "Ann Lee", "--follows", "Syria; Burundi", *CONSENT)
     assert added.exit_code == 0, added.output
     (one,) = listed(run)
-    assert set(one) == {"id", "address", "name", "language", "lists", "status", "follows"}
+    assert set(one) == {"id", "address", "name", "language", "timezone", "lists", "status", "follows"}
     assert (one["address"], one["status"], one["lists"]) == ("ann@example.org", "active", ["weekly"])
     assert one["follows"] == ["BDI", "SYR"]
     assert "ann@example.org" in run("subscribers", "list").stdout

@@ -33,6 +33,8 @@ KEYS = {
     "complete",
     "started",
     "finished",
+    "state",
+    "reason",
 }
 
 
@@ -68,12 +70,12 @@ def test_a_dry_run_shows_the_plan_and_sends_nothing(ready: Run, project_folder: 
 
 
 def test_everybody_gets_one_copy_and_a_second_run_sends_nothing(ready: Run, project_folder: Path) -> None:
-    sent = ready("send", ISSUE, "--yes")
+    sent = ready("send", ISSUE, "--yes", "--no-test")
     assert sent.exit_code == 0, sent.output
     assert "12 readers = 12 accepted + 0 rejected + 0 left + 0 unknown + 0 pending; complete" in sent.stdout
     first = {path: path.stat().st_mtime_ns for path in (project_folder / "outbox").rglob("*.eml")}
     assert len(first) == 12
-    again = ready("send", ISSUE, "--yes")
+    again = ready("send", ISSUE, "--yes", "--no-test")
     assert again.exit_code == 0
     assert "nothing to send" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in (project_folder / "outbox").rglob("*.eml")} == first
@@ -90,7 +92,7 @@ def test_everybody_gets_one_copy_and_a_second_run_sends_nothing(ready: Run, proj
 def test_a_reader_of_two_countries_gets_the_lead_those_two_and_the_sections(run: Run, project_folder: Path) -> None:
     run("subscribers", "add", "two@example.org", "--follows", "Burundi; Syria", "--consent", "asked on paper")
     run("subscribers", "add", "all@example.org", "--consent", "asked on paper")
-    assert run("send", ISSUE, "--yes").exit_code == 0
+    assert run("send", ISSUE, "--yes", "--no-test").exit_code == 0
     by_address = {str(message["To"]): message for message in mails(project_folder).values()}
     two, everything = by_address["two@example.org"], by_address["all@example.org"]
     for kind in ("html", "plain"):
@@ -108,7 +110,7 @@ def test_a_reader_of_two_countries_gets_the_lead_those_two_and_the_sections(run:
 def test_sending_refuses_while_a_check_blocks(ready: Run, project_folder: Path) -> None:
     issue = project_folder / "issues" / f"{ISSUE}.yaml"
     issue.write_text(issue.read_text().replace("  Burundi:\n", "  Burundi:\n    - TODO write this.\n"))
-    result = ready("send", ISSUE, "--yes")
+    result = ready("send", ISSUE, "--yes", "--no-test")
     assert result.exit_code == 1
     assert f"issues/{ISSUE}.yaml:" in result.stderr
     assert mails(project_folder) == {}
@@ -127,17 +129,17 @@ def test_a_test_copy_is_marked_and_the_ledger_does_not_hear_of_it(ready: Run, pr
 
 
 def test_without_a_terminal_send_wants_to_be_told_yes(ready: Run, project_folder: Path) -> None:
-    result = ready("send", ISSUE, stdin="y\n")
+    result = ready("send", ISSUE, "--no-test", stdin="y\n")
     assert result.exit_code == 2
     assert "--yes" in result.stderr
     assert mails(project_folder) == {}
 
 
 def test_a_changed_issue_does_not_go_to_the_rest_of_the_readers(ready: Run, project_folder: Path) -> None:
-    assert ready("send", ISSUE, "--yes").exit_code == 0
+    assert ready("send", ISSUE, "--yes", "--no-test").exit_code == 0
     issue = project_folder / "issues" / f"{ISSUE}.yaml"
     issue.write_text(issue.read_text().replace("number: 245", "number: 246"))
-    result = ready("send", ISSUE, "--yes")
+    result = ready("send", ISSUE, "--yes", "--no-test")
     assert "Traceback" not in result.output
     assert len(mails(project_folder)) == 12
 
@@ -145,7 +147,7 @@ def test_a_changed_issue_does_not_go_to_the_rest_of_the_readers(ready: Run, proj
 def test_at_a_terminal_send_asks_and_draws_a_bar(ready: Run, project_folder: Path) -> None:
     del ready  # it has brought the readers
     parent, child = pty.openpty()
-    command = [sys.executable, "-c", "from newsletter.cli.main import main; main()", "send", ISSUE]
+    command = [sys.executable, "-c", "from newsletter.cli.main import main; main()", "send", ISSUE, "--no-test"]
     process = subprocess.Popen(command, cwd=project_folder, stdin=child, stdout=child, stderr=child)
     os.close(child)
     shown = b""

@@ -92,13 +92,14 @@ class House:
 
     root: Path
     settings: Newsletter = field(default_factory=settings)
+    url: str = "sqlite:///newsletter.db"
 
     def __post_init__(self) -> None:
         self.root.mkdir(exist_ok=True)
         secret = self.root / "secret.key"
         secret.write_text(SECRET)
         secret.chmod(0o600)
-        self.engine: Engine = open_database("sqlite:///newsletter.db", self.root)
+        self.engine: Engine = open_database(self.url, self.root)
         self.clock = Clock()
 
     @property

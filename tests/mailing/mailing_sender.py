@@ -1,7 +1,8 @@
-"""A sender in a process of its own, to be killed: ROOT CARRIER [DIE_AT].
+"""A sender in a process of its own, to be killed: ROOT CARRIER [DIE_AT [DATABASE]].
 
-CARRIER is outbox, smtp:PORT, or the name of a scripted carrier. A scripted carrier kills its process with SIGKILL when
-it is handed reader DIE_AT; every reader it was handed is a line of ROOT/handed. After every message a line is printed.
+CARRIER is outbox, smtp:PORT, resend:PORT, the latter two also with /LANES, or the name of a scripted carrier. Such a
+one kills its process with SIGKILL when it is handed reader DIE_AT; every reader it was handed is a line of ROOT/handed.
+After every message a line is printed.
 """
 
 from __future__ import annotations
@@ -44,13 +45,19 @@ def scripted(kind: str, log: Path, die_at: int) -> Provider:
 def provider(kind: str, root: Path, die_at: int) -> Provider:
     if kind == "outbox":
         return open_provider({"name": "outbox", "folder": "outbox"}, root)
-    if kind.startswith("smtp:"):
-        return open_provider({"name": "smtp", "host": "127.0.0.1", "port": kind[5:], "security": "none"}, root)
+    name, _, where = kind.partition(":")
+    port, _, lanes = where.partition("/")
+    if name == "smtp":
+        smtp = {"name": name, "host": "127.0.0.1", "port": port, "security": "none", "connections": lanes or 2}
+        return open_provider(smtp, root)
+    if name == "resend":
+        api = {"name": name, "key": "file:secret.key", "base_url": f"http://127.0.0.1:{port}", "rate": 10_000}
+        return open_provider({**api, "connections": lanes or 2}, root)
     return scripted(kind, root / "handed", die_at)
 
 
-def main(root: str, kind: str, die_at: str = "0") -> None:
-    house = House(Path(root))
+def main(root: str, kind: str, die_at: str = "0", database: str = "sqlite:///newsletter.db") -> None:
+    house = House(Path(root), url=database)
     order = house.order(provider(kind, house.root, int(die_at)))
     try:
         dispatch.send(order, lambda progress: print(progress.done, flush=True))  # noqa: T201 - what the test counts

@@ -71,9 +71,10 @@ def test_what_has_changed_or_was_missed_is_stale() -> None:
 
 def test_readers_own_time_begins_where_the_day_begins_first() -> None:
     at = dt.datetime(2016, 4, 22, 20, tzinfo=dt.UTC)  # 16:00 in New York
-    one = planned(at=at, by_reader=True)
-    assert one.begins == dt.datetime(2016, 4, 22, 2, tzinfo=dt.UTC)  # 16:00 on Kiritimati
+    one = planned(at=at, by_reader=True, made_at=NOON - DAY)
+    assert one.begins == at - 18 * HOUR  # 16:00 on Kiritimati
     assert one.ends == dt.datetime(2016, 4, 23, 4, tzinfo=dt.UTC)  # 16:00 in the last zone of all
+    assert planned(at=at, by_reader=True).begins == NOON  # when it was put there, since that is over
     assert (planned(at=at).begins, planned(at=at).ends) == (at, at)
 
 

@@ -18,12 +18,7 @@ def waiting(house: House) -> House:
     """A house with a mailing that its carrier put off."""
     house.enrol(range(1, 6))
     with pytest.raises(TryLaterError):
-        dispatch.send(
-            house.order(Messages(always(DEFERRED))),
-            clock=house.clock,
-            sleep=house.clock.sleep,
-            chance=house.clock.chance,
-        )
+        dispatch.send(house.order(Messages(always(DEFERRED))), clock=house.clock, sleep=house.clock.sleep)
     return house
 
 
@@ -62,7 +57,7 @@ def test_a_cancelled_mailing_stays_so(waiting: House) -> None:
 
 def test_a_finished_mailing_cannot_be_changed_any_more(house: House) -> None:
     house.enrol(range(1, 3))
-    dispatch.send(house.order(Messages()), clock=house.clock, sleep=house.clock.sleep, chance=house.clock.chance)
+    dispatch.send(house.order(Messages()), clock=house.clock, sleep=house.clock.sleep)
     for change in (control.pause, control.resume, control.cancel):
         with pytest.raises(NewsletterError, match=f"{NAME}: finished on 2016-04-22"):
             change(house.engine, NAME, "Ann Lee", house.clock())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import threading
 from pathlib import Path
 
 import pytest
@@ -49,12 +50,13 @@ def test_a_reader_who_is_added_is_in_the_book_and_will_be_mailed(book: Book) -> 
         consent_note=NOTE,
         name=" Ann ",
         language="EN",
+        timezone=" asia/damascus",
         follows=["SYR", "BDI", "SYR"],
     )
     assert added.change is Change.ADDED
     assert added.hints == ()
     assert added.entry == Entry(
-        Reader(1, "Ann@example.org", "Ann", "en"),
+        Reader(1, "Ann@example.org", "Ann", "en", "Asia/Damascus"),
         (Subscription("weekly", Status.ACTIVE, ("BDI", "SYR"), NOW, NOW),),
     )
     assert book.show("ANN@example.ORG") == book.show(1) == book.show("1") == added.entry
@@ -93,6 +95,7 @@ def test_a_second_list_is_a_second_subscription_of_the_same_reader(book: Book) -
         "address": "ann@example.org",
         "name": "",
         "language": "fr",
+        "timezone": "",
         "lists": ["press", "weekly"],
         "status": "active",
         "follows": ["BDI", "SYR"],
@@ -171,7 +174,9 @@ def test_a_suppressed_address_is_not_mailed_whoever_it_is(book: Book) -> None:
     add(book)
     book.suppress("ANN@example.org")
     book.suppress("stranger@example.org")
+    book.suppress("stranger@example.org")
     assert mailed(book) == []
+    assert [action for action, _, _ in actions(book)] == ["joined", "suppressed", "suppressed"]
     assert book.suppressed("stranger@EXAMPLE.org").reason is Reason.MANUAL
     assert book.show(1).suppressed.reason is Reason.MANUAL
     with pytest.raises(NewsletterError, match="was marked as not to be mailed on 2016-04-01"):
@@ -200,6 +205,7 @@ def test_a_lighter_reason_does_not_replace_a_weightier_one(book: Book, clock) ->
     assert book.suppressed("ann@example.org").at == NOW
 
 
+@pytest.mark.parametrize("kind", ["sqlite"])
 def test_erasing_a_reader_leaves_no_byte_of_them_in_any_file(book: Book, tmp_path: Path) -> None:
     for number in range(300):
         add(book, f"other{number}@example.org")
@@ -280,6 +286,45 @@ def test_a_name_that_would_break_a_header_is_refused(book: Book) -> None:
     assert list(book.entries()) == []
 
 
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd", "localtime", "America", "+02:00"])
+def test_a_time_zone_that_is_none_is_one_line(book: Book, zone: str) -> None:
+    with pytest.raises(
+        NewsletterError, match="' is not a time zone; write its IANA name, like America/New_York"
+    ) as caught:
+        add(book, timezone=zone)
+    assert "\n" not in str(caught.value)
+    assert list(book.entries()) == []
+
+
+def test_a_time_zone_that_is_not_said_again_stays(book: Book) -> None:
+    add(book, timezone="Europe/Berlin")
+    assert add(book, name="Ann").reader.timezone == "Europe/Berlin"
+    assert add(book, timezone="UTC").reader.timezone == "UTC"
+
+
+def test_many_at_once_leave_one_unbroken_log(engine: Engine, clock) -> None:
+    start = threading.Barrier(8, timeout=60)
+
+    def join_and_leave(number: int) -> None:
+        mine = Book(engine, clock, b"a secret only the tests know")
+        start.wait()
+        for turn in range(4):
+            address = f"r{number}.{turn}@example.org"
+            add(mine, address)
+            add(mine, "everybody@example.org", follows=[f"K{number}"])
+            mine.bounced(address) if turn % 2 else mine.leave(address)
+
+    threads = [threading.Thread(target=join_and_leave, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    book = Book(engine, clock, b"a secret only the tests know")
+    assert [action for action, _, _ in actions(book)].count("joined") == 33
+    assert len(actions(book)) == 33 + 32
+    assert book.counts() == {"weekly": {Status.ACTIVE: 1, Status.LEFT: 16, Status.BOUNCED: 16}}
+
+
 def test_readers_are_listed_by_list_and_status(book: Book) -> None:
     add(book, "a@example.org")
     add(book, "b@example.org", status=Status.PENDING)
@@ -352,7 +397,7 @@ def test_the_database_itself_refuses_a_status_or_a_second_reader_that_cannot_be(
     with pytest.raises(IntegrityError), writing(book.engine) as connection:
         connection.execute(tables.subscription.update().values(status="gone"))
     with pytest.raises(IntegrityError), writing(book.engine) as connection:
-        connection.exec_driver_sql("INSERT INTO reader SELECT 9, 'x', address_hash, '', '', created_at FROM reader")
+        connection.exec_driver_sql("INSERT INTO reader SELECT 9, 'x', address_hash, '', '', created_at, '' FROM reader")
     with pytest.raises(IntegrityError), writing(book.engine) as connection:
         connection.exec_driver_sql("UPDATE subscription SET reader = 99")
 
@@ -362,7 +407,7 @@ def test_another_secret_is_refused_because_it_would_mail_the_erased(
 ) -> None:
     add(book)
     Book(engine, clock, b"a secret only the tests know")
-    with pytest.raises(NewsletterError, match=r"newsletter\.db: this database was made with another secret"):
+    with pytest.raises(NewsletterError, match=r"^\S+: this database was made with another secret"):
         Book(engine, clock, b"another secret")
     second = open_database("sqlite:///other.db", tmp_path)
     Book(second, clock, b"another secret")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from newsletter.database.engine import open_database
 from newsletter.errors import NewsletterError
 from newsletter.subscribers.book import Book
 from newsletter.subscribers.exporting import COLUMNS, export_file, write_csv
@@ -39,9 +37,11 @@ def add(book: Book, address: str, list_name: str = "weekly", **more) -> None:
 
 
 def test_a_row_holds_everything_of_a_subscription(book: Book) -> None:
-    add(book, "ann@example.org", name="Ann", language="fr", follows=["SYR", "BDI"])
+    add(book, "ann@example.org", name="Ann", language="fr", timezone="africa/bujumbura", follows=["SYR", "BDI"])
     when = "2016-04-01T09:30:15Z"
-    assert rows(book) == [["ann@example.org", "Ann", "fr", "BDI; SYR", "active", when, when, "weekly"]]
+    assert rows(book) == [
+        ["ann@example.org", "Ann", "fr", "Africa/Bujumbura", "BDI; SYR", "active", when, when, "weekly"]
+    ]
 
 
 def test_an_export_is_by_list_and_status(book: Book) -> None:
@@ -51,7 +51,7 @@ def test_an_export_is_by_list_and_status(book: Book) -> None:
     book.leave("b@example.org", "weekly")
 
     def chosen(*args) -> list[tuple[str, str, str]]:
-        return [(row[0][0], row[7], row[4]) for row in rows(book, *args)]
+        return [(row[0][0], row[8], row[5]) for row in rows(book, *args)]
 
     assert chosen() == [("a", "press", "active"), ("a", "weekly", "active"), ("b", "weekly", "left")]
     assert chosen("weekly") == [("a", "weekly", "active"), ("b", "weekly", "left")]
@@ -109,12 +109,9 @@ def test_a_device_is_not_replaced_by_a_file(book: Book, tmp_path: Path) -> None:
 
 
 @contextmanager
-def new_book(blank: Path, clock) -> Iterator[tuple[Book, Path]]:
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(blank, Path(folder) / "book.db")
-        engine = open_database("sqlite:///book.db", Path(folder))
+def new_book(opened, clock) -> Iterator[tuple[Book, Path]]:
+    with tempfile.TemporaryDirectory() as folder, opened(Path(folder)) as engine:
         yield Book(engine, clock, b"secret"), Path(folder)
-        engine.dispose()
 
 
 # What `add` accepts as a name, with more than their share of what spreadsheets and CSV readers trip over.
@@ -131,6 +128,7 @@ PEOPLE = st.lists(
         LOCALS,
         NAMES,
         st.sampled_from(["", "en", "pt-BR"]),
+        st.sampled_from(["", "America/New_York"]),
         st.sets(st.sampled_from(["BDI", "SYR", "SDN-DARFUR", "western-asia"])),
         st.sampled_from(list(Status)),
     ),
@@ -141,11 +139,11 @@ PEOPLE = st.lists(
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(people=PEOPLE)
-def test_a_book_goes_out_and_comes_back_the_same(people, blank: Path, clock) -> None:
-    with new_book(blank, clock) as (old, folder), new_book(blank, clock) as (new, _):
-        for local, name, language, follows, status in people:
+def test_a_book_goes_out_and_comes_back_the_same(people, opened, clock) -> None:
+    with new_book(opened, clock) as (old, folder), new_book(opened, clock) as (new, _):
+        for local, name, language, zone, follows, status in people:
             address = f"{local}@example.org"
-            add(old, address, name=name, language=language, follows=follows)
+            add(old, address, name=name, language=language, timezone=zone, follows=follows)
             {Status.LEFT: old.leave, Status.BOUNCED: old.bounced, Status.COMPLAINED: old.complained}.get(
                 status, old.show
             )(address)

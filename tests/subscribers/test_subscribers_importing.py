@@ -162,13 +162,20 @@ def test_a_line_break_in_a_name_names_file_and_line(book: Book, given, break_: s
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1-1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1"])
-@pytest.mark.parametrize("column", ["email", "name", "language", "follows"])
+@pytest.mark.parametrize("column", ["email", "name", "language", "timezone", "follows"])
 def test_a_formula_in_any_column_that_is_read_is_refused(book: Book, given, cell: str, column: str) -> None:
     cells = {"email": "ann@example.org", "name": "Ann", "language": "en", "follows": "Syria", column: cell}
     report = given(",".join(cells) + "\n" + ",".join(f'"{one}"' for one in cells.values()) + "\n")
     assert counts(report) == {"refused": 1}
     assert any("starts like a spreadsheet formula; delete it, or write an apos" in m for _, _, m in said(report))
     assert list(book.entries()) == []
+
+
+def test_a_time_zone_is_taken_by_its_iana_name_and_another_is_one_line(book: Book, given) -> None:
+    given("email,timezone\nann@example.org,america/new_york\nbob@example.org,\n")
+    assert [entry.reader.timezone for entry in book.entries()] == ["America/New_York", ""]
+    (fault,) = given("email,timezone\ncat@example.org,GMT plus 2\n").faults
+    assert str(fault).endswith(":2: 'GMT plus 2' is not a time zone; write its IANA name, like America/New_York")
 
 
 def test_the_apostrophe_before_a_formula_is_taken_off_and_no_other(book: Book, given) -> None:
@@ -367,14 +374,14 @@ def test_nasty_windows_1252_with_semicolons(book: Book, nasty) -> None:
     assert list(everyone(book)) == ["lea@example.org"]
     assert said(report) == [
         (1, "warning", "this file is not UTF-8 and was read as Windows-1252; look whether names are right"),
-        (1, "info", "not read: 'Prénom', 'Nom'; an import reads email, name, language, follows"),
+        (1, "info", "not read: 'Prénom', 'Nom'; an import reads email, name, language, timezone, follows"),
     ]
 
 
 def test_nasty_tabs(book: Book, nasty) -> None:
     report = nasty("tab.tsv")
     assert everyone(book) == {"filippa@example.org": ("Filippa Falk", "", "active", ())}
-    assert said(report) == [(1, "info", "not read: 'Phone'; an import reads email, name, language, follows")]
+    assert said(report) == [(1, "info", "not read: 'Phone'; an import reads email, name, language, timezone, follows")]
 
 
 def test_nasty_ragged_and_blank_lines(book: Book, nasty) -> None:

@@ -14,17 +14,42 @@ branch_labels = None
 depends_on = None
 
 # The log is appended to. Only the words of an erased reader's consent may go, and nothing may come in their place.
-_NEVER_DELETED = """
+_SQLITE_TRIGGERS = (
+    """
 CREATE TRIGGER consent_is_never_deleted BEFORE DELETE ON consent
 BEGIN SELECT RAISE(ABORT, 'the consent log is append-only'); END
-"""
-_NEVER_CHANGED = """
+""",
+    """
 CREATE TRIGGER consent_is_never_changed BEFORE UPDATE ON consent
 WHEN NEW.evidence IS NOT NULL OR NEW.id IS NOT OLD.id OR NEW.at IS NOT OLD.at OR NEW.action IS NOT OLD.action
     OR NEW.list IS NOT OLD.list OR NEW.address_hash IS NOT OLD.address_hash
     OR NEW.evidence_hash IS NOT OLD.evidence_hash OR NEW.hash IS NOT OLD.hash
 BEGIN SELECT RAISE(ABORT, 'the consent log is append-only'); END
-"""
+""",
+)
+_POSTGRESQL_TRIGGERS = (
+    """
+CREATE FUNCTION consent_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the consent log is append-only' USING ERRCODE = 'integrity_constraint_violation';
+END $$
+""",
+    """
+CREATE TRIGGER consent_is_never_deleted BEFORE DELETE ON consent
+FOR EACH ROW EXECUTE FUNCTION consent_is_append_only()
+""",
+    """
+CREATE TRIGGER consent_is_never_emptied BEFORE TRUNCATE ON consent
+FOR EACH STATEMENT EXECUTE FUNCTION consent_is_append_only()
+""",
+    """
+CREATE TRIGGER consent_is_never_changed BEFORE UPDATE ON consent FOR EACH ROW
+WHEN (NEW.evidence IS NOT NULL
+    OR (NEW.id, NEW.at, NEW.action, NEW.list, NEW.address_hash, NEW.evidence_hash, NEW.hash)
+    IS DISTINCT FROM (OLD.id, OLD.at, OLD.action, OLD.list, OLD.address_hash, OLD.evidence_hash, OLD.hash))
+EXECUTE FUNCTION consent_is_append_only()
+""",
+)
 
 
 def upgrade() -> None:
@@ -40,7 +65,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "consent",
-        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("at", sa.DateTime(), nullable=False),
         sa.Column("action", sa.String(20), nullable=False),
         sa.Column("list", sa.String(41), nullable=False),
@@ -55,7 +80,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(20), primary_key=True),
         sa.Column("value", sa.LargeBinary(32), nullable=False),
     )
-    for trigger in (_NEVER_DELETED, _NEVER_CHANGED):
+    for trigger in _SQLITE_TRIGGERS if op.get_bind().dialect.name == "sqlite" else _POSTGRESQL_TRIGGERS:
         op.execute(trigger)
 
 
