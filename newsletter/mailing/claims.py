@@ -208,9 +208,9 @@ def _intend(connection: Connection, taker: Taker, row: AnyRow, letters: tuple[Le
 
 def _payload(mailing: Mailing, letters: Sequence[Letter]) -> str:
     """Hash all that a chunk's messages are made from."""
-    lines = [f"{mailing.name}\n{mailing.digest}"]
-    lines += [f"{one.reader} {one.address!r} {one.name!r} {sorted(one.chosen)}" for one in letters]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    choices = {one.chosen: sorted(one.chosen) for one in letters}
+    made_from = [(one.reader, one.address, one.name, choices[one.chosen]) for one in letters]
+    return hashlib.sha256(f"{mailing.name}\n{mailing.digest}\n{made_from!r}".encode()).hexdigest()
 
 
 def leavers(taker: Taker, claim: Claim, rest: Iterable[Letter]) -> Mapping[Letter, str]:

@@ -22,6 +22,7 @@ _SAFE = frozenset(b"\t" + bytes(range(32, 127))) - frozenset(b"=")
 _QUOTED = {code: f"={code:02X}" for code in range(256) if code not in _SAFE}
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")  # RFC 5322, 3.2.3
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_PLAIN_ADDRESS = re.compile(r"[!-;=?-~]+@[A-Za-z0-9.-]+")
 _LONGEST_PHRASE = 60
 _WORD_BYTES = 39  # 52 characters of base64 and 12 around them: with "Subject: " under the 76 of RFC 2047, 2
 
@@ -83,6 +84,8 @@ def _wrap(line: str, room: int) -> Iterator[str]:
 
 def clean(text: str) -> str:
     """Put a space for every run of line breaks and control characters: nothing can start a new header."""
+    if text.isprintable():
+        return text.strip()
     return _CONTROLS.sub(" ", text).strip()
 
 
@@ -136,6 +139,8 @@ def unreachable(address: str) -> str | None:
 
     A local part beyond ASCII needs SMTPUTF8 (RFC 6531) on the whole way, which nobody can promise for a list.
     """
+    if _PLAIN_ADDRESS.fullmatch(address):
+        return None
     local, separator, domain = address.rpartition("@")
     if not separator or not local or not domain:
         return "not reachable: this is no e-mail address"

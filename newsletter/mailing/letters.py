@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Integer, and_, or_, select, type_coerce
 
 from newsletter.mailing.audience import is_suppressed
 from newsletter.mailing.ledger import Mailing
@@ -62,9 +62,9 @@ def read_letters(
             reader.c.address,
             reader.c.name,
             subscription.c.status,
-            is_suppressed().label("suppressed"),
+            type_coerce(is_suppressed(), Integer),
             exception.c.kind,
-            exception.c.taken_back,
+            type_coerce(exception.c.taken_back, Integer),
         )
         .select_from(joined)
         .where(delivery.c.mailing == mailing.id, delivery.c.seq.between(row.first, row.first + row.n - 1), which)
@@ -75,7 +75,7 @@ def read_letters(
             Letter(seq, number, address or "", name or "", choices[variant], kind is not None, bool(taken_back)),
             None if status == "active" and address is not None and not suppressed else _why_not(address, status),
         )
-        for seq, number, variant, address, name, status, suppressed, kind, taken_back in connection.execute(query)
+        for seq, number, variant, address, name, status, suppressed, kind, taken_back in connection.execute(query).all()
     ]
 
 

@@ -12,7 +12,7 @@ import datetime as dt
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from newsletter.config import Newsletter, Project
@@ -29,6 +29,7 @@ from newsletter.subscribers.tokens import Tokens
 # In the headers of a Merge, beside the tokens of the edition.
 MESSAGE = "__NL_MESSAGE__"  # what stands before the @ of the Message-ID
 UNSUBSCRIBE_TOKEN = "__NL_UNSUBSCRIBE_TOKEN__"  # noqa: S105 - the name of a place
+PREFERENCES_TOKEN = "__NL_PREFERENCES_TOKEN__"  # noqa: S105 - the same
 
 VARIANTS_KEPT = 64  # of some 90 kB each
 SAMPLE_NAME = "Sample Reader"
@@ -141,10 +142,13 @@ class Compiler:
         return _CUT.sub(lambda found: encode.escape(values[found[0]]) if html else values[found[0]], part)
 
     def merge(self, chosen: frozenset[int] | None = None) -> Merge:
-        """Return one body for all readers of a choice, with tokens where their values belong."""
+        """Return one body for all readers of a choice, with tokens where their values belong.
+
+        Of a reader's addresses only the end is left open, so that each reader takes few bytes of a request.
+        """
         settings = self._settings
         own = [
-            *headers.unsubscribe(self._leave_mail, UNSUBSCRIBE, UNSUBSCRIBE_TOKEN),
+            *headers.unsubscribe(self._leave_mail, self._leave_url + UNSUBSCRIBE_TOKEN, UNSUBSCRIBE_TOKEN),
             ("Message-ID", f"<{MESSAGE}@{self._domain}>"),
         ]
         given = ("From", "Reply-To", "Subject")
@@ -153,18 +157,25 @@ class Compiler:
             subject=self._mark + self.edition.subject,
             sender=headers.from_(settings),
             reply_to=headers.reply_to(settings),
-            html=self.edition.join_html(chosen),
-            text=self.edition.join_text(chosen),
+            html=self._with_ends(self.edition.join_html(chosen), encode.escape),
+            text=self._with_ends(self.edition.join_text(chosen), str),
             headers=tuple((k, v.replace("\r\n", "")) for k, v in (*own, *rest) if k not in given),
         )
 
     def recipient(self, reader: int, address: str, name: str) -> Recipient:
         """Return a reader of a batch, with a plain value for every token of `merge`."""
-        leave = self._tokens.leave(reader, self._list)
-        values = self._plain(self._leave_url + leave, reader, name)
-        values[UNSUBSCRIBE_TOKEN] = leave
-        values[MESSAGE] = self._marks.message(reader)
-        return Recipient(reader, encode.ascii_address(address), values[NAME], values)
+        shown = encode.clean(name)
+        values = {
+            UNSUBSCRIBE_TOKEN: self._tokens.leave(reader, self._list),
+            PREFERENCES_TOKEN: self._tokens.preferences(reader, self._list),
+            NAME: shown,
+            MESSAGE: self._marks.message(reader),
+        }
+        return Recipient(reader, encode.ascii_address(address), shown, values)
+
+    def _with_ends(self, content: str, written: Callable[[str], str]) -> str:
+        content = content.replace(UNSUBSCRIBE, written(self._leave_url) + UNSUBSCRIBE_TOKEN)
+        return content.replace(PREFERENCES, written(self._preferences_url) + PREFERENCES_TOKEN)
 
     def _plain(self, leave_url: str, reader: int, name: str) -> dict[str, str]:
         preferences_url = self._preferences_url + self._tokens.preferences(reader, self._list)

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from newsletter.providers.base import Batch, Recipient
 
@@ -15,42 +16,43 @@ _THEIR_VARIABLES = re.compile(r"%(?=recipient\b|[a-z]+(?:_[a-z]+)+%)[a-z]", re.I
 
 @dataclass(frozen=True)
 class Variables:
-    """How the tokens of a batch are called on Mailgun's side: those in html apart, for their values are escaped.
+    """How the tokens of a batch are called on Mailgun's side.
 
-    `starts` are the beginnings ("%r") of what only looks like a variable. Each becomes a variable of its own, so that
-    nothing that is sent has a name which Mailgun knows, whatever it replaces first.
+    Those whose values are escaped in html have a second name there. `starts` are the beginnings ("%r") of what only
+    looks like a variable. Each becomes a variable of its own, so that nothing that is sent has a name which Mailgun
+    knows, whatever it replaces first.
     """
 
     prefix: str
-    tokens: tuple[str, ...]
-    in_html: tuple[str, ...]
-    starts: tuple[str, ...]
+    tokens: Mapping[str, str]  # token -> its name
+    escaped: Mapping[str, str]
+    starts: Mapping[str, str]
 
-    def name(self, token: str, suffix: str = "") -> str:
-        """Call a token by its name on the other side."""
-        return self.prefix + token.removeprefix("__NL_").strip("_").lower() + suffix
+    @cached_property
+    def fixed(self) -> Mapping[str, str]:
+        """Return the variables that are the same for everybody."""
+        return {name: start for start, name in self.starts.items()}
 
     def place(self, content: str) -> str:
         """Write the tokens of a text as Mailgun's variables, and keep from it what only looks like one."""
-        return self._place(content, {token: self.name(token) for token in self.tokens})
+        return self._place(content, self.tokens)
 
     def place_html(self, content: str) -> str:
         """Do the same for html."""
-        return self._place(content, {token: self.name(token, "_html") for token in self.in_html})
+        return self._place(content, {**self.tokens, **self.escaped})
 
     def values(self, recipient: Recipient) -> dict[str, str]:
         """Return what a reader's variables stand for."""
         own = recipient.values
-        return {
-            f"{self.prefix}reader": str(recipient.reader),
-            **{f"{self.prefix}start{number}": start for number, start in enumerate(self.starts)},
-            **{self.name(token): own[token] for token in self.tokens},
-            **{self.name(token, "_html"): html.escape(own[token]) for token in self.in_html},
-        }
+        made = {f"{self.prefix}reader": str(recipient.reader), **self.fixed}
+        for token, name in self.tokens.items():
+            made[name] = value = own[token]
+            if token in self.escaped:
+                made[self.escaped[token]] = html.escape(value)
+        return made
 
     def _place(self, content: str, names: Mapping[str, str]) -> str:
-        starts = {start: f"%recipient.{self.prefix}start{number}%" for number, start in enumerate(self.starts)}
-        written = _THEIR_VARIABLES.sub(lambda found: starts[found[0]], content)
+        written = _THEIR_VARIABLES.sub(lambda found: f"%recipient.{self.starts[found[0]]}%", content)
         for token, name in names.items():
             written = written.replace(token, f"%recipient.{name}%")
         return written
@@ -61,12 +63,29 @@ def variables(batch: Batch) -> Variables:
     merge = batch.merge
     texts = [merge.subject, merge.sender, merge.reply_to or "", merge.text, *(value for _, value in merge.headers)]
     known = batch.recipients[0].values
-    tokens = tuple(token for token in known if any(token in text for text in texts))
-    in_html = tuple(token for token in known if token in merge.html)
     texts.append(merge.html)
-    starts = tuple(sorted({start for text in texts for start in _THEIR_VARIABLES.findall(text)}))
+    tokens = [token for token in known if any(token in text for text in texts)]
+    escaped = [token for token in tokens if token in merge.html and _any_escaped(batch, token)]
+    starts = sorted({start for text in texts for start in _THEIR_VARIABLES.findall(text)})
     texts += [value for recipient in batch.recipients for value in recipient.values.values()]
     prefix = "nl_"
-    while any(f"recipient.{prefix}" in text for text in texts):
+    said = "\0".join(texts)
+    while f"recipient.{prefix}" in said:
         prefix = f"nl{prefix}"
-    return Variables(prefix, tokens, in_html, starts)
+    return Variables(
+        prefix,
+        {token: _name(prefix, token) for token in tokens},
+        {token: f"{_name(prefix, token)}_html" for token in escaped},
+        {start: f"{prefix}start{number}" for number, start in enumerate(starts)},
+    )
+
+
+def _any_escaped(batch: Batch, token: str) -> bool:
+    """Say whether some reader's value looks otherwise in html."""
+    said = "".join(recipient.values[token] for recipient in batch.recipients)
+    return html.escape(said) != said
+
+
+def _name(prefix: str, token: str) -> str:
+    """Call a token by its name on the other side."""
+    return prefix + token.removeprefix("__NL_").strip("_").lower()

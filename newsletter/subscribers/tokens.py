@@ -6,7 +6,7 @@ stands. Every purpose signs with a key of its own, so that a token for one never
 
 from __future__ import annotations
 
-import base64
+import binascii
 import datetime as dt
 import hashlib
 import hmac
@@ -15,6 +15,8 @@ import re
 from itsdangerous import BadSignature, Signer
 
 from newsletter.errors import NewsletterError
+
+_IN_URLS = bytes.maketrans(b"+/", b"-_")  # RFC 4648, 5
 
 CONFIRM_WITHIN = dt.timedelta(days=7)
 
@@ -82,8 +84,9 @@ class _Purpose:
         self._signer = Signer(self._key, salt=purpose, sep=".", key_derivation="none", digest_method=hashlib.sha256)
 
     def sign(self, payload: str) -> str:
-        signature = base64.urlsafe_b64encode(hmac.digest(self._key, payload.encode("ascii"), "sha256"))
-        return f"{payload}.{signature[:-1].decode('ascii')}"  # 32 bytes always end in one "="
+        digest = hmac.digest(self._key, payload.encode("ascii"), "sha256")
+        signature = binascii.b2a_base64(digest).translate(_IN_URLS, b"=\n")
+        return f"{payload}.{signature.decode('ascii')}"
 
     def unsign(self, token: str) -> str:
         try:

@@ -7,21 +7,20 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from mailing_house import NOON, SECRET, House
+from mailing_house import SECRET, House
 from mailing_jobs import tamper
 from mailing_sender import provider
 from postgres import Cluster
 from resend_server import ResendServer
 from sqlalchemy import select
 from test_mailing_killed import received, sink
-from web_servers import Said, Seen
+from web_servers import Seen
 
 from newsletter.database.engine import reading
 from newsletter.errors import StoppedError
@@ -42,7 +41,7 @@ class Slow(ResendServer):
     """Takes a moment for every request, so that there is something to interrupt."""
 
     def answer(self, handler: object, seen: Seen) -> None:
-        time.sleep(0.03)
+        time.sleep(0.15)
         super().answer(handler, seen)  # type: ignore[arg-type]
 
     def counts(self) -> Counter[int]:
@@ -77,7 +76,18 @@ def workers(house: House, carrier: str, number: int = 2) -> Iterator[Sequence[su
     finally:
         for one in started:
             one.kill()
-            one.communicate()
+            one.wait()
+            assert one.stdout is not None
+            one.stdout.close()
+
+
+def stopped(worker: subprocess.Popen[str]) -> str:
+    """Stop a worker politely; return what it said."""
+    worker.terminate()
+    assert worker.stdout is not None
+    said = worker.stdout.read()
+    assert worker.wait(PATIENCE) == 0
+    return said
 
 
 def begin(house: House, carrier: str, readers: int = READERS) -> None:
@@ -107,13 +117,10 @@ def owners(house: House) -> int:
 
 
 def test_two_workers_share_a_mailing_of_batches(shared_house: House, api: Slow) -> None:
-    heard: list[str] = []
     with workers(shared_house, resend(api)) as both:
         begin(shared_house, resend(api))
         wait_until(finished(shared_house))
-        for one in both:
-            one.send_signal(signal.SIGTERM)
-            heard.append(one.communicate()[0])
+        heard = [stopped(one) for one in both]
     assert api.counts() == {1: READERS}
     assert shared_house.counts() == {"accepted": READERS}
     assert owners(shared_house) == READERS / 100
@@ -137,6 +144,7 @@ def test_a_worker_killed_and_never_back_is_replaced_by_the_other(shared_house: H
         wait_until(lambda: status(shared_house).pending < READERS * 0.9)
         time.sleep(dice.random() * 0.2)
         victim.kill()
+        assert status(shared_house).finished is None
         wait_until(finished(shared_house))
     assert api.counts() == {1: READERS}
     assert shared_house.counts() == {"accepted": READERS}
@@ -153,6 +161,7 @@ def test_of_a_worker_killed_over_smtp_at_most_the_messages_in_flight_are_unknown
         wait_until(lambda: status(shared_house).pending < READERS * 0.9)
         time.sleep(dice.random() * 0.2)
         victim.kill()
+        assert status(shared_house).finished is None
         wait_until(finished(shared_house))
     got = received(folder)
     unknown = {one.reader for one in ledger.unknown_readers(shared_house.engine, NAME)}
@@ -187,6 +196,7 @@ def test_workers_go_on_by_themselves_when_the_server_was_killed_and_is_back(
         begin(shared_house, resend(api))
         wait_until(lambda: status(shared_house).pending < READERS)
         time.sleep(dice.random() * 0.2)
+        assert status(shared_house).finished is None
         postgres.kill()
         postgres.start()
         wait_until(finished(shared_house))
@@ -201,6 +211,7 @@ def test_a_killed_server_leaves_nobody_unknown_over_smtp(
     with workers(shared_house, f"smtp:{port}"):
         begin(shared_house, f"smtp:{port}")
         wait_until(lambda: status(shared_house).pending < READERS * 0.9)
+        assert status(shared_house).finished is None
         postgres.kill()
         postgres.start()
         wait_until(finished(shared_house))
@@ -282,8 +293,7 @@ def test_a_sender_carries_beside_workers(shared_house: House, api: Slow) -> None
     shared_house.enrol(range(1, READERS + 1))
     with workers(shared_house, resend(api), 1) as (one,):
         assert run_sender(shared_house, resend(api)) == 0
-        one.terminate()
-        said = one.communicate()[0]
+        said = stopped(one)
     assert api.counts() == {1: READERS}
     assert shared_house.counts() == {"accepted": READERS}
     assert f"{NAME}: at work on it" in said
