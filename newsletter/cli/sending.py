@@ -133,6 +133,7 @@ def send(  # noqa: PLR0913 - one argument for each thing that can be said of a s
             click.echo(f"number {planned.planned.id} on the agenda: {scheduling.described(planned.planned)}")
         else:
             work.allow(plan, no_test=no_test)
+            work.refuse_to_go_on(plan)
             if plan.state != "finished" and not yes:
                 _ask(plan.to_send)
             carry(work, plan, no_test=no_test, leave=leave_to_workers)

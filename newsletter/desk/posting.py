@@ -12,7 +12,7 @@ from newsletter.desk.issue import Checked, check
 from newsletter.desk.project import Desk, clock
 from newsletter.desk.readers import check_address, list_named
 from newsletter.desk.watching import StillTheSame, stamps
-from newsletter.mailing import approval, dispatch, leave, ledger, orders
+from newsletter.mailing import approval, dispatch, leave, ledger, orders, resume
 from newsletter.mailing.clocks import database_clock
 from newsletter.mailing.dispatch import Summary, Told
 from newsletter.mailing.ledger import MailingStatus, UnknownReader
@@ -39,6 +39,13 @@ class Posting:
         """Raise BlockedError when a mailing has not begun and an approval or the test copy is missing."""
         if plan.state == "new":
             self.ready.refuse(no_test=no_test)
+
+    def refuse_to_go_on(self, plan: Plan) -> None:
+        """Raise StoppedError when the mailing is paused, cancelled, or so old that a person should say yes to it."""
+        if plan.status is not None:
+            resume.refuse_halted(plan.status)
+        if plan.late:
+            raise resume.late(plan.mailing)
 
     def send(
         self,

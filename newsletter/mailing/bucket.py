@@ -10,7 +10,7 @@ import datetime as dt
 import threading
 from collections.abc import Callable
 
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, bindparam, select, text
 
 from newsletter.database.engine import writing
 from newsletter.mailing.tables import rate
@@ -24,6 +24,7 @@ _TAKE = text(
     "UPDATE rate SET tat = (CASE WHEN tat > :now THEN tat ELSE :now END) + :step"
     " WHERE name = :name AND tat <= :latest RETURNING tat"
 )
+_READ = select(rate.c.tat).where(rate.c.name == bindparam("name"))
 _HOLD = text("UPDATE rate SET tat = :until WHERE name = :name AND tat < :until")
 
 
@@ -69,7 +70,7 @@ def take(engine: Engine, name: str, step: float, now: float, patience: float) ->
         tat = connection.execute(_TAKE, values).scalar()
         if tat is not None:
             return True, max(tat - step - now, 0.0)
-        tat = connection.execute(select(rate.c.tat).where(rate.c.name == name)).scalar_one()
+        tat = connection.execute(_READ, {"name": name}).scalar_one()
     return False, tat - now
 
 
@@ -81,7 +82,7 @@ def hold(connection: Connection, name: str, until: dt.datetime) -> None:
 
 def held_until(connection: Connection, name: str, now: dt.datetime) -> dt.datetime | None:
     """Say until when a carrier is to be left alone; None when it may be called."""
-    tat = connection.execute(select(rate.c.tat).where(rate.c.name == f"hold/{name}")).scalar()
+    tat = connection.execute(_READ, {"name": f"hold/{name}"}).scalar()
     if tat is None or tat <= now.timestamp():
         return None
     return dt.datetime.fromtimestamp(tat, dt.UTC)

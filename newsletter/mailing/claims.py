@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Update, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Select, and_, bindparam, func, insert, or_, select, update
 
 from newsletter.database.engine import reading, writing
 from newsletter.errors import StoppedError
@@ -30,6 +30,21 @@ from newsletter.providers.base import BatchCarrier, Guard, Provider
 OUT_OF_TIME = "the carrier may have it, and the time in which it takes the same key again is over"
 
 Found = Sequence[tuple[Letter, str | None]]
+
+# Made once: these run for every chunk, and making them takes longer than executing them.
+_THIS = and_(chunk.c.mailing == bindparam("of_mailing"), chunk.c.seq == bindparam("of_chunk"))
+_CHANGE = update(chunk).where(_THIS)
+_TAKE = _CHANGE.where(chunk.c.state == "ready")
+_READ = select(chunk).where(_THIS)
+_STATE = select(mailing_table.c.state, mailing_table.c.reason).where(mailing_table.c.id == bindparam("mailing"))
+_READY = select(chunk).where(chunk.c.mailing == bindparam("mailing"), chunk.c.state == "ready").limit(1)
+_UNTRIED = _READY.where(chunk.c.not_before.is_(None), chunk.c.done < chunk.c.n).with_for_update(skip_locked=True)
+_FIRST, _LAST = _UNTRIED.order_by(chunk.c.first), _UNTRIED.order_by(chunk.c.first.desc())
+_DUE = _READY.where(or_(chunk.c.not_before.is_(None), chunk.c.not_before <= bindparam("now")))
+_DUE = _DUE.with_for_update(skip_locked=True)
+_ONLY = _DUE.where(chunk.c.seq == bindparam("only"))
+_LONGEST_WAITING = _DUE.order_by(chunk.c.not_before.nulls_first(), chunk.c.first)
+_ATTEMPT = insert(attempt)
 
 
 class HaltedError(StoppedError):
@@ -96,8 +111,7 @@ def claim(
 
 
 def _halted(connection: Connection, mailing: int) -> str:
-    query = select(mailing_table.c.state, mailing_table.c.reason).where(mailing_table.c.id == mailing)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_STATE, {"mailing": mailing}).one_or_none()
     if row is None:
         return "this mailing is no longer there"
     return "" if row.state == "sending" else halted_line(row.state, row.reason)
@@ -126,7 +140,7 @@ def _claim(
         if letters:
             claimed = _intend(connection, taker, row, letters, now)
             return replace(claimed, sifted=sifted, fresh=row.done < row.n and row.not_before is None)
-        connection.execute(_of(row).values(state="accepted", done=row.n, not_before=None))
+        connection.execute(_CHANGE, {**_of(row), "state": "accepted", "done": row.n, "not_before": None})
     return None
 
 
@@ -138,18 +152,14 @@ def _next(
     So nobody waits for a reader whom the carrier puts off for days, and of those each has a turn. Whoever else claims
     at the same time chooses another one.
     """
-    ready = select(chunk).where(chunk.c.mailing == mailing, chunk.c.state == "ready").limit(1)
-    ready = ready.with_for_update(skip_locked=True)
-    is_due = or_(chunk.c.not_before.is_(None), chunk.c.not_before <= now)
+    which = {"mailing": mailing, "now": now}
     if only is not None:
-        return _one(connection, ready.where(chunk.c.seq == only, is_due))
-    untried = ready.where(chunk.c.not_before.is_(None), chunk.c.done < chunk.c.n)
-    fresh = _one(connection, untried.order_by(chunk.c.first.desc() if other_end else chunk.c.first))
-    return fresh or _one(connection, ready.where(is_due).order_by(chunk.c.not_before.nulls_first(), chunk.c.first))
+        return _one(connection, _ONLY, {**which, "only": only})
+    return _one(connection, _LAST if other_end else _FIRST, which) or _one(connection, _LONGEST_WAITING, which)
 
 
-def _one(connection: Connection, query: Select[Any]) -> AnyRow | None:
-    return connection.execute(query).one_or_none()
+def _one(connection: Connection, query: Select[Any], which: Mapping[str, object]) -> AnyRow | None:
+    return connection.execute(query, which).one_or_none()
 
 
 def _may_repeat(taker: Taker, row: AnyRow, found: Found, now: dt.datetime) -> bool:
@@ -162,7 +172,7 @@ def _may_repeat(taker: Taker, row: AnyRow, found: Found, now: dt.datetime) -> bo
 def _doubt(connection: Connection, row: AnyRow, rest: str) -> None:
     """Leave a chunk to the carrier's word, or to a person's."""
     values = {"state": rest, "not_before": None, "doubt_since": None, "last_error": OUT_OF_TIME}
-    connection.execute(_of(row).values(values))
+    connection.execute(_CHANGE, {**_of(row), **values})
 
 
 def _sift(connection: Connection, row: AnyRow, letters: Found, now: dt.datetime) -> tuple[Letter, ...]:
@@ -187,18 +197,19 @@ def _intend(connection: Connection, taker: Taker, row: AnyRow, letters: tuple[Le
     holder = {"state": "sending", "token": token, "owner": taker.held.owner, "lease_until": now + LEASE}
     what = {"attempt": row.attempt + 1, "idem_key": key, "payload_sha256": payload, "not_before": None, "flight": None}
     values = {**holder, **what, "server": server_start(connection)}
-    if connection.execute(_of(row).where(chunk.c.state == "ready").values(values)).rowcount != 1:
+    if connection.execute(_TAKE, {**_of(row), **values}).rowcount != 1:
         raise LostLeaseError
     connection.execute(
-        insert(attempt).values(
-            token=token,
-            mailing=mailing.id,
-            chunk=row.seq,
-            number=row.attempt + 1,
-            readers=len(letters),
-            payload_sha256=payload,
-            started_at=now,
-        )
+        _ATTEMPT,
+        {
+            "token": token,
+            "mailing": mailing.id,
+            "chunk": row.seq,
+            "number": row.attempt + 1,
+            "readers": len(letters),
+            "payload_sha256": payload,
+            "started_at": now,
+        },
     )
     ledger.mark_started(connection, mailing.id, now)
     place = (mailing.id, row.seq, row.first, row.n, row.done)
@@ -217,15 +228,13 @@ def leavers(taker: Taker, claim: Claim, rest: Iterable[Letter]) -> Mapping[Lette
     """Say who of the letters that have not left yet must not be sent any more, and why."""
     wanted = {letter.reader: letter for letter in rest}
     with reading(taker.engine) as connection:
-        row = connection.execute(
-            select(chunk).where(chunk.c.mailing == claim.mailing, chunk.c.seq == claim.chunk)
-        ).one()
+        row = connection.execute(_READ, {"of_mailing": claim.mailing, "of_chunk": claim.chunk}).one()
         found = waiting(connection, row, taker.mailing, taker.choices)
     return {wanted[one.reader]: why_not for one, why_not in found if why_not and one.reader in wanted}
 
 
-def _of(row: AnyRow) -> Update:
-    return update(chunk).where(chunk.c.mailing == row.mailing, chunk.c.seq == row.seq)
+def _of(row: AnyRow) -> Mapping[str, object]:
+    return {"of_mailing": row.mailing, "of_chunk": row.seq}
 
 
 def next_due(connection: Connection, mailing: int) -> dt.datetime | None:

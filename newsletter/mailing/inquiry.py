@@ -18,15 +18,18 @@ from newsletter.mailing import audience, encode, lease, ledger
 from newsletter.mailing.carry import make_batch
 from newsletter.mailing.lease import Lease
 from newsletter.mailing.ledger import IN_DOUBT, LOST, Mailing
-from newsletter.mailing.letters import Letter, read_letters, waiting
+from newsletter.mailing.letters import UNTRIED, Letter, letters_query, read_letters, waiting
 from newsletter.mailing.message import Compiler
 from newsletter.mailing.outcomes import has, note_fates
-from newsletter.mailing.tables import AnyRow, act, attempt, chunk, delivery, exception
+from newsletter.mailing.tables import AnyRow, act, attempt, chunk, exception
 from newsletter.providers.base import BatchCarrier, Guard, MessageCarrier, Outcome, Provider
 
 NOT_THERE = "the carrier does not have it"
 
 Answers = Mapping[Letter, tuple[Outcome, str]]
+
+_UNKNOWN = letters_query(exception.c.kind == "unknown")
+_LOST = letters_query(or_(exception.c.kind == "unknown", UNTRIED))
 
 
 @dataclass(frozen=True)
@@ -151,10 +154,7 @@ def _is_as_it_was(connection: Connection, row: AnyRow) -> bool:
 def _letters_in_doubt(
     connection: Connection, row: AnyRow, mailing: Mailing, choices: Mapping[int, frozenset[int]]
 ) -> list[Letter]:
-    lost = and_(delivery.c.seq >= row.first + row.done, exception.c.kind.is_(None))
-    unknown = exception.c.kind == "unknown"
-    which = or_(unknown, lost) if row.state in LOST else unknown
-    found = read_letters(connection, row, mailing, choices, which)
+    found = read_letters(connection, row, mailing, choices, _LOST if row.state in LOST else _UNKNOWN)
     return [letter for letter, _ in found]
 
 

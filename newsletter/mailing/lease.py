@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, exists, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, exists, insert, select, update
 
 from newsletter.errors import StoppedError, TryLaterError
 from newsletter.mailing.tables import AnyRow, chunk, sender, worker
@@ -23,6 +23,8 @@ LEASE = dt.timedelta(minutes=20)
 RENEW_AFTER = dt.timedelta(minutes=1)
 
 PROC = Path("/proc")
+
+_UNTIL = {one: select(one.c.lease_until).where(one.c.owner == bindparam("owner")) for one in (sender, worker)}
 
 
 # The leases of this very process that are at work: it lives on when a run of it ends and cannot give its lease back.
@@ -182,8 +184,7 @@ def hold(connection: Connection, held: Lease, now: dt.datetime) -> None:
 
     Most calls only read: the row would else be waited for by every lane that claims a chunk.
     """
-    table = _table(held)
-    until = connection.execute(select(table.c.lease_until).where(table.c.owner == held.owner)).scalar()
+    until = connection.execute(_UNTIL[_table(held)], {"owner": held.owner}).scalar()
     if until is None:
         raise LostLeaseError
     if not now + LEASE - RENEW_AFTER < until <= now + LEASE:

@@ -9,7 +9,21 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, Row, Subquery, and_, case, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    Subquery,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from newsletter.database.engine import reading, writing
 from newsletter.errors import NewsletterError
@@ -18,6 +32,8 @@ from newsletter.mailing.tables import AnyRow, attempt, chunk, delivery, exceptio
 OPEN = ("ready", "sending")
 IN_DOUBT = "in doubt"  # how an attempt ended that may have delivered what is pending, because it may be repeated
 LOST = ("unknown", "held")
+
+_START = update(mailing).where(mailing.c.id == bindparam("identity"), mailing.c.started_at.is_(None))
 
 
 @dataclass(frozen=True)
@@ -234,9 +250,7 @@ def forget(connection: Connection, identity: int) -> None:
 
 def mark_started(connection: Connection, identity: int, now: dt.datetime) -> None:
     """Note when the first chunk was claimed."""
-    connection.execute(
-        update(mailing).where(mailing.c.id == identity, mailing.c.started_at.is_(None)).values(started_at=now)
-    )
+    connection.execute(_START, {"identity": identity, "started_at": now})
 
 
 def mark_going_on(connection: Connection, identity: int) -> None:

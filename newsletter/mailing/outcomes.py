@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, Update, and_, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, exists, func, insert, select, update
 
 from newsletter.database.engine import writing
 from newsletter.mailing import lease, ledger
@@ -17,6 +17,21 @@ from newsletter.mailing.tables import attempt, chunk, exception
 from newsletter.providers.base import Outcome
 
 KINDS = {Outcome.REJECTED: "rejected", Outcome.UNKNOWN: "unknown", Outcome.DEFERRED: "deferred"}
+
+# Made once: these run for every chunk, and making them takes longer than executing them.
+_CHANGE = update(chunk).where(
+    chunk.c.mailing == bindparam("of_mailing"),
+    chunk.c.seq == bindparam("of_chunk"),
+    chunk.c.token == bindparam("of_token"),
+)
+_HAS = select(
+    exists().where(
+        exception.c.mailing == bindparam("mailing"),
+        exception.c.chunk == bindparam("chunk"),
+        exception.c.kind == bindparam("kind"),
+    )
+)
+_CLOSE = update(attempt).where(attempt.c.token == bindparam("of_token"))
 
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:\[\]]+@[^\s<>\"'(),;:\[\]]+")
 
@@ -81,8 +96,7 @@ def note_fates(connection: Connection, mailing: int, chunk_seq: int, fates: Fate
 
 def has(connection: Connection, mailing: int, chunk_seq: int, kind: str) -> bool:
     """Say whether a chunk has an exception of a kind."""
-    rows = exists().where(exception.c.mailing == mailing, exception.c.chunk == chunk_seq, exception.c.kind == kind)
-    return bool(connection.execute(select(rows)).scalar_one())
+    return bool(connection.execute(_HAS, {"mailing": mailing, "chunk": chunk_seq, "kind": kind}).scalar_one())
 
 
 @dataclass(frozen=True)
@@ -121,22 +135,20 @@ def settle_in(connection: Connection, held: Claim, result: Result, now: dt.datet
     state = result.rest if done < held.n else "accepted"
     if state == "accepted" and has(connection, held.mailing, held.chunk, "deferred"):
         state = "ready"
-    settled = connection.execute(
-        _claimed(held).values(
-            state=state,
-            done=done,
-            flight=None,
-            token=None,
-            owner=None,
-            lease_until=None,
-            not_before=result.not_before if state == "ready" else None,
-            doubt_since=_doubt_since(held, result) if state == "ready" else None,
-            provider_ref=result.reference,
-            last_error=without_addresses(result.detail),
-        )
+    _change(
+        connection,
+        held,
+        state=state,
+        done=done,
+        flight=None,
+        token=None,
+        owner=None,
+        lease_until=None,
+        not_before=result.not_before if state == "ready" else None,
+        doubt_since=_doubt_since(held, result) if state == "ready" else None,
+        provider_ref=result.reference,
+        last_error=without_addresses(result.detail),
     )
-    if settled.rowcount != 1:
-        raise LostLeaseError  # which rolls the outcomes back: the one who took over decides
     close_attempt(connection, held.token, result.word, result.detail, now)
 
 
@@ -155,9 +167,7 @@ def record(
     `flight` is what the lane's log wants to be told of it.
     """
     with writing(engine) as connection:
-        kept = connection.execute(_claimed(held).values(done=held.done_after(attempted), flight=flight))
-        if kept.rowcount != 1:
-            raise LostLeaseError
+        _change(connection, held, done=held.done_after(attempted), flight=flight)
         note_fates(connection, held.mailing, held.chunk, fates, now)
 
 
@@ -172,9 +182,7 @@ def leave_out(
 ) -> None:
     """Write that a reader left after the chunk was claimed, and got nothing. Raises LostLeaseError."""
     with writing(engine) as connection:
-        kept = connection.execute(_claimed(held).values(done=held.done_after(attempted), flight=flight))
-        if kept.rowcount != 1:
-            raise LostLeaseError
+        _change(connection, held, done=held.done_after(attempted), flight=flight)
         note(connection, held.mailing, held.chunk, letter, "left", why_not, now)
 
 
@@ -195,8 +203,7 @@ def hold_on(engine: Engine, held: Claim, ours: Lease, now: dt.datetime) -> None:
     """Renew the lease of a claim that takes long. Raises LostLeaseError."""
     with writing(engine) as connection:
         until = lease.renew(connection, ours, now)
-        if connection.execute(_claimed(held).values(lease_until=until)).rowcount != 1:
-            raise LostLeaseError
+        _change(connection, held, lease_until=until)
 
 
 def split(engine: Engine, held: Claim, detail: str, now: dt.datetime) -> None:
@@ -206,11 +213,7 @@ def split(engine: Engine, held: Claim, detail: str, now: dt.datetime) -> None:
         top = connection.execute(select(func.max(chunk.c.seq)).where(chunk.c.mailing == held.mailing)).scalar_one()
         left = {"n": cut, "done": min(held.done, cut)}
         free = {"state": "ready", "token": None, "owner": None, "lease_until": None}
-        if (
-            connection.execute(_claimed(held).values(**left, **free, last_error=without_addresses(detail))).rowcount
-            != 1
-        ):
-            raise LostLeaseError
+        _change(connection, held, **left, **free, last_error=without_addresses(detail))
         right = {"first": held.first + cut, "n": held.n - cut, "done": max(held.done - cut, 0)}
         key = f"{held.key.partition('/')[0]}/{top + 1}"
         connection.execute(insert(chunk).values(mailing=held.mailing, seq=top + 1, **right, idem_key=key))
@@ -220,11 +223,14 @@ def split(engine: Engine, held: Claim, detail: str, now: dt.datetime) -> None:
         close_attempt(connection, held.token, "split", detail, now)
 
 
-def _claimed(held: Claim) -> Update:
-    return update(chunk).where(chunk.c.mailing == held.mailing, chunk.c.seq == held.chunk, chunk.c.token == held.token)
+def _change(connection: Connection, held: Claim, **values: object) -> None:
+    """Write to a claimed chunk. Raises LostLeaseError when it is no longer ours: the one who took over decides."""
+    which = {"of_mailing": held.mailing, "of_chunk": held.chunk, "of_token": held.token}
+    if connection.execute(_CHANGE, {**which, **values}).rowcount != 1:
+        raise LostLeaseError
 
 
 def close_attempt(connection: Connection, token: str, word: str, detail: str, now: dt.datetime) -> None:
     """Write how an attempt ended."""
     closed = {"ended_at": now, "outcome": word, "detail": without_addresses(detail)}
-    connection.execute(update(attempt).where(attempt.c.token == token).values(closed))
+    connection.execute(_CLOSE, {"of_token": token, **closed})

@@ -79,7 +79,8 @@ class Pace:
         with self._lock:
             if self._turns:
                 self._count()
-        self.until(moment, self._last)
+            last = self._last
+        self.until(moment, last, by_carrier=bool(last))
 
     def _count(self) -> None:
         """Count a try, unless the wait after the one before is not over: it is still that one."""
@@ -95,14 +96,14 @@ class Pace:
                 " send again later"
             )
 
-    def until(self, moment: dt.datetime, detail: str = "") -> None:
+    def until(self, moment: dt.datetime, detail: str = "", *, by_carrier: bool = True) -> None:
         """Wait until a moment. Raises TryLaterError when that is too long, AskedToStopError when somebody stops it."""
         seconds = (moment - self.clock()).total_seconds()
         if seconds > LONGEST_WAIT:
             said = f", its words: {detail}" if detail else ""
-            raise TryLaterError(
-                f"the carrier asks us to wait until {moment:%Y-%m-%d %H:%M} UTC{said}; send again after that"
-            )
+            when = f"{moment:%Y-%m-%d %H:%M} UTC"
+            why = f"the carrier asks us to wait until {when}{said}" if by_carrier else f"nobody is due before {when}"
+            raise TryLaterError(f"{why}; send again after that")
         while seconds > 0:
             self.may_go_on()
             self.sleep(min(seconds, _STEP))

@@ -10,7 +10,7 @@ from newsletter.edition.model import Edition
 from newsletter.errors import StoppedError, TryLaterError
 from newsletter.mailing import lease, ledger
 from newsletter.mailing.claims import halted_line
-from newsletter.mailing.ledger import Mailing
+from newsletter.mailing.ledger import Mailing, MailingStatus
 from newsletter.providers.base import Guard, Provider
 
 
@@ -21,10 +21,11 @@ def refuse_second_sender(connection: Connection, one: Mailing, now: dt.datetime)
         raise TryLaterError(f"{one.name}: {present}; try again when that is done")
 
 
-def refuse_halted(one: Mailing) -> None:
+def refuse_halted(one: Mailing | MailingStatus) -> None:
     """Raise StoppedError when a person has paused or cancelled a mailing; a carrier's refusal is tried again."""
     if one.state in ("paused", "cancelled"):
-        raise StoppedError(f"{one.name}: {halted_line(one.state, one.reason)}")
+        name = one.name if isinstance(one, Mailing) else one.mailing
+        raise StoppedError(f"{name}: {halted_line(one.state, one.reason)}")
 
 
 def is_late(one: Mailing, max_age: dt.timedelta, now: dt.datetime) -> bool:
@@ -35,10 +36,15 @@ def is_late(one: Mailing, max_age: dt.timedelta, now: dt.datetime) -> bool:
 def refuse_late(one: Mailing, max_age: dt.timedelta, now: dt.datetime) -> None:
     """Raise StoppedError when a mailing began longer ago than `max_age`."""
     if is_late(one, max_age, now):
-        raise StoppedError(
-            f"{one.name}: it began on {one.created_at:%Y-%m-%d %H:%M} UTC, longer ago than send.max_age; if it is still"
-            f" news, 'newsletter resume {one.name} --late' sends the rest"
-        )
+        raise late(one.name)
+
+
+def late(name: str) -> StoppedError:
+    """Say that a mailing began too long ago to go on without a person's word."""
+    return StoppedError(
+        f"{name}: it began longer ago than 'max_age' in the settings; if it is still news, 'newsletter resume {name}"
+        " --late' sends the rest"
+    )
 
 
 def is_same(one: Mailing, edition: Edition, provider: Provider) -> bool:
