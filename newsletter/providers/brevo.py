@@ -6,24 +6,22 @@ pages on batches, idempotency and limits, 2026; the types of its SDK 6.0).
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import re
 import urllib.parse
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from newsletter.config import Settings, resolve_secret
+from newsletter.config import Settings
 from newsletter.errors import TryLaterError
+from newsletter.providers.api import ApiCarrier
 from newsletter.providers.base import (
     Batch,
-    BatchCarrier,
     Guard,
     Outcome,
     ProviderStoppedError,
@@ -58,7 +56,7 @@ class BrevoSettings(ApiTerms):
     base_url: BaseUrl = "https://api.brevo.com"
 
 
-class Brevo(BatchCarrier):
+class Brevo(ApiCarrier):
     """Sends batches through Brevo's HTTP interface, a version of one message for each reader.
 
     A key that was used is refused, whatever became of the first request; so a repetition says at most that the copies
@@ -66,6 +64,7 @@ class Brevo(BatchCarrier):
     """
 
     name = "brevo"
+    title = "Brevo"
     guard = Guard.KEY
     window = (
         14 * 60.0
@@ -76,34 +75,14 @@ class Brevo(BatchCarrier):
     memory = (_DAYS - 1) * 24 * 3600.0
     settings: ClassVar[type[Settings]] = BrevoSettings
 
-    def __init__(
-        self, settings: BrevoSettings, key: str, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._account = opaque(key)[:8]
-        self._web = Web(read_timeout=settings.timeout, secret_headers={"api-key": key})
-        self.connections, self.rate = settings.connections, settings.rate
-
     @classmethod
-    def open(cls, settings: Any, root: Path) -> Brevo:
-        """Make the carrier; its key is read at once, so that a missing one stops a send before it starts."""
-        return cls(settings, resolve_secret(settings.key, root))
-
-    def describe(self) -> str:
-        """Name the host."""
-        host = urllib.parse.urlsplit(self._settings.base_url).netloc
-        mode = ", test mode: nothing is delivered" if self._settings.test_mode else ""
-        return f"brevo ({host}{mode})"
+    def log_in(cls, settings: Any, key: str) -> Web:
+        """Show the key in Brevo's own header."""
+        return Web(read_timeout=settings.timeout, secret_headers={"api-key": key})
 
     def place(self) -> str:
         """Return the host and a fingerprint of the key: another account knows nothing of what left through this one."""
-        base = urllib.parse.urlsplit(self._settings.base_url)
-        return f"{base.netloc}{base.path}, key {self._account}".lower()
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._web.close()
+        return f"{self.address()}, key {self._account}"
 
     def deliver(self, batch: Batch) -> Receipt:
         """Send a batch in one request."""
@@ -119,8 +98,7 @@ class Brevo(BatchCarrier):
         Raises TooManyParamsError when the readers' values are longer than Brevo takes at once, ValueError for more
         than 1,000 readers, or none.
         """
-        if not 0 < len(batch.recipients) <= self.chunk_size:
-            raise ValueError(f"Brevo takes 1 to {self.chunk_size} readers a request, not {len(batch.recipients)}")
+        self.count(batch)
         control = {"idempotencyKey": str(uuid.UUID(bytes=hashlib.sha256(batch.key.encode()).digest()[:16], version=4))}
         if self._settings.test_mode:
             control["X-Sib-Sandbox"] = "drop"

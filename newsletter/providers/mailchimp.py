@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from newsletter.config import Settings, resolve_secret
+from newsletter.config import Settings
 from newsletter.errors import NewsletterError, TryLaterError
+from newsletter.providers.api import ApiCarrier, Clock, utc_now
 from newsletter.providers.base import (
     Batch,
-    BatchCarrier,
     Guard,
     Outcome,
     ProviderStoppedError,
@@ -60,13 +58,14 @@ class MailchimpSettings(ApiTerms):
         return value
 
 
-class Mailchimp(BatchCarrier):
+class Mailchimp(ApiCarrier):
     """Sends batches as campaigns, with every kind of tracking off.
 
     A campaign is sent once, whatever is asked, and is found by its title: that resolves a lost answer.
     """
 
     name = "mailchimp"
+    title = "Mailchimp"
     guard = Guard.LOOKUP
     chunk_size = 50_000  # ours: what 250 requests can prepare; Mailchimp names no limit
     hooks = Hooks.SECRET
@@ -74,34 +73,28 @@ class Mailchimp(BatchCarrier):
     memory = 30 * 24 * 3600.0  # ours: campaigns stay, and no older ones are looked through
     settings: ClassVar[type[Settings]] = MailchimpSettings
 
-    def __init__(
-        self, settings: MailchimpSettings, key: str, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._base = settings.base_url or _data_centre(key)
-        self._web = Web(("newsletter", key), read_timeout=settings.timeout)
+    def __init__(self, settings: MailchimpSettings, key: str, clock: Clock = utc_now) -> None:
+        super().__init__(settings, key, clock)
         self._calls = Calls(self._web, self._base, clock)
         self._audience = Audience(self._calls, settings.audience)
-        self.connections, self.rate = settings.connections, settings.rate
 
     @classmethod
-    def open(cls, settings: Any, root: Path) -> Mailchimp:
-        """Make the carrier; its key is read at once, so that a missing one stops a send before it starts."""
-        return cls(settings, resolve_secret(settings.key, root))
+    def base_url(cls, settings: Any, key: str) -> str:
+        """Return the address of the data centre that the key names, unless the settings name another."""
+        return settings.base_url or _data_centre(key)
 
-    def describe(self) -> str:
-        """Name the audience and where it is reached."""
-        return f"mailchimp audience {self._settings.audience} ({urllib.parse.urlsplit(self._base).netloc})"
+    @classmethod
+    def log_in(cls, settings: Any, key: str) -> Web:
+        """Show the key as a password."""
+        return Web(("newsletter", key), read_timeout=settings.timeout)
+
+    def about(self) -> str:
+        """Name the audience."""
+        return f"audience {self._settings.audience}"
 
     def place(self) -> str:
         """Return the host and the audience: campaigns are looked for there."""
-        base = urllib.parse.urlsplit(self._base)
-        return f"{base.netloc}{base.path}/{self._settings.audience}".lower()
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._web.close()
+        return f"{self.address()}/{self._settings.audience}".lower()
 
     def probe(self) -> str:
         """Ask for a sign of life."""
@@ -121,8 +114,7 @@ class Mailchimp(BatchCarrier):
 
         Raises ValueError for more than 50,000 readers.
         """
-        if not 0 < len(batch.recipients) <= self.chunk_size:
-            raise ValueError(f"Mailchimp gets 1 to {self.chunk_size} readers a campaign, not {len(batch.recipients)}")
+        self.count(batch)
         try:
             return self._deliver(batch)
         except NotYetError as error:

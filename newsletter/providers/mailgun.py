@@ -6,22 +6,20 @@ POST /v3/{domain}/messages, GET /v3/{domain}/events and GET /v4/domains/{domain}
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from newsletter.config import Settings, resolve_secret
+from newsletter.config import Settings
 from newsletter.errors import TryLaterError
+from newsletter.providers.api import ApiCarrier
 from newsletter.providers.base import (
     Batch,
-    BatchCarrier,
     Guard,
     Outcome,
     ProviderStoppedError,
@@ -78,13 +76,14 @@ class MailgunSettings(ApiTerms):
     base_url: BaseUrl = "https://api.mailgun.net"
 
 
-class Mailgun(BatchCarrier):
+class Mailgun(ApiCarrier):
     """Sends batches through Mailgun's HTTP interface, with every kind of tracking off.
 
     Mailgun has no key against a second copy, so a lost answer is resolved by asking for the events of the issue's tag.
     """
 
     name = "mailgun"
+    title = "Mailgun"
     guard = Guard.LOOKUP
     chunk_size = 1000
     max_bytes = 25_000_000  # "25MB", of the whole body of a request (vendor's page on sending, 2026)
@@ -93,33 +92,18 @@ class Mailgun(BatchCarrier):
     memory = 3 * 24 * 3600.0  # "at least 3 days" of events (OpenAPI, July 2026)
     settings: ClassVar[type[Settings]] = MailgunSettings
 
-    def __init__(
-        self, settings: MailgunSettings, key: str, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._web = Web(("api", key), read_timeout=settings.timeout)
-        self.connections, self.rate = settings.connections, settings.rate
-
     @classmethod
-    def open(cls, settings: Any, root: Path) -> Mailgun:
-        """Make the carrier; its key is read at once, so that a missing one stops a send before it starts."""
-        return cls(settings, resolve_secret(settings.key, root))
+    def log_in(cls, settings: Any, key: str) -> Web:
+        """Show the key as a password."""
+        return Web(("api", key), read_timeout=settings.timeout)
 
-    def describe(self) -> str:
-        """Name the domain and where it is reached."""
-        host = urllib.parse.urlsplit(self._settings.base_url).netloc
-        mode = ", test mode: nothing is delivered" if self._settings.test_mode else ""
-        return f"mailgun {self._settings.domain} ({host}{mode})"
+    def about(self) -> str:
+        """Name the domain."""
+        return str(self._settings.domain)
 
     def place(self) -> str:
         """Return the host and the domain: another domain knows nothing of the events of this one."""
-        base = urllib.parse.urlsplit(self._settings.base_url)
-        return f"{base.netloc}{base.path}/{self._settings.domain}".lower()
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._web.close()
+        return f"{self.address()}/{self._settings.domain}".lower()
 
     def deliver(self, batch: Batch) -> Receipt:
         """Send a batch in one request."""
@@ -148,8 +132,7 @@ class Mailgun(BatchCarrier):
 
         Raises ProviderStoppedError when the headers are too long for Mailgun, ValueError for more than 1,000 readers.
         """
-        if not 0 < len(batch.recipients) <= self.chunk_size:
-            raise ValueError(f"Mailgun takes 1 to {self.chunk_size} readers a request, not {len(batch.recipients)}")
+        self.count(batch)
         fields = list(self._fields(batch))
         options = sum(len(name) + len(value.encode()) for name, value in fields if name[1:2] == ":")
         if options > _MAX_OPTIONS:

@@ -5,20 +5,16 @@ POST /v3.1/send and GET /v3/REST/sender (vendor's guides of 2023 and API referen
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-import urllib.parse
-from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from newsletter.config import Settings, resolve_secret
+from newsletter.config import Settings
 from newsletter.errors import TryLaterError
+from newsletter.providers.api import WholeBodies
 from newsletter.providers.base import (
     Batch,
-    BatchCarrier,
     Guard,
     Outcome,
     ProviderStoppedError,
@@ -48,7 +44,7 @@ class MailjetSettings(ApiTerms):
     base_url: BaseUrl = "https://api.mailjet.com"
 
 
-class Mailjet(BatchCarrier):
+class Mailjet(WholeBodies):
     """Sends batches through Mailjet's HTTP interface, with every kind of tracking off.
 
     Each message names its mailing as a campaign, and asks that none of it reaches an address twice: "only the first
@@ -56,43 +52,21 @@ class Mailjet(BatchCarrier):
     """
 
     name = "mailjet"
+    title = "Mailjet"
     guard = Guard.REPEATABLE
     chunk_size = 50
     max_bytes = 15_000_000  # what one message may have with attachments (guide, 2023); for a request none is named
     hooks = Hooks.SECRET
     settings: ClassVar[type[Settings]] = MailjetSettings
 
-    def __init__(
-        self, settings: MailjetSettings, key: str, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._web = Web((settings.api_key, key), read_timeout=settings.timeout)
-        self.connections, self.rate = settings.connections, settings.rate
-
     @classmethod
-    def open(cls, settings: Any, root: Path) -> Mailjet:
-        """Make the carrier; its key is read at once, so that a missing one stops a send before it starts."""
-        return cls(settings, resolve_secret(settings.key, root))
-
-    def describe(self) -> str:
-        """Name the host."""
-        host = urllib.parse.urlsplit(self._settings.base_url).netloc
-        mode = ", test mode: nothing is delivered" if self._settings.test_mode else ""
-        return f"mailjet ({host}{mode})"
+    def log_in(cls, settings: Any, key: str) -> Web:
+        """Show both parts of the key."""
+        return Web((settings.api_key, key), read_timeout=settings.timeout)
 
     def place(self) -> str:
         """Return the host and the name of the key: another one has campaigns of its own."""
-        base = urllib.parse.urlsplit(self._settings.base_url)
-        return f"{base.netloc}{base.path}, key {self._settings.api_key}".lower()
-
-    def readers_per_request(self, copy_bytes: int) -> int:
-        """Leave room for what JSON adds: a backslash for each quote and line end, and the names of the fields."""
-        return max(1, min(self.chunk_size, int(self.max_bytes / (1.25 * copy_bytes + 4000))))
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._web.close()
+        return f"{self.address()}, key {self._settings.api_key}".lower()
 
     def deliver(self, batch: Batch) -> Receipt:
         """Send a batch in one request."""
@@ -104,8 +78,7 @@ class Mailjet(BatchCarrier):
 
         Raises ValueError for more than 50 readers, or none.
         """
-        if not 0 < len(batch.recipients) <= self.chunk_size:
-            raise ValueError(f"Mailjet takes 1 to {self.chunk_size} readers a request, not {len(batch.recipients)}")
+        self.count(batch)
         body = write(batch, sandbox=self._settings.test_mode)
         return Request("POST", f"{self._settings.base_url}/v3.1/send", {"Content-Type": "application/json"}, body)
 

@@ -5,21 +5,19 @@ POST /email/batch and GET /messages/outbound (vendor's API reference, 2026; the 
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from newsletter.config import Settings, resolve_secret
+from newsletter.config import Settings
 from newsletter.errors import TryLaterError
 from newsletter.providers import postmark_hooks, postmark_message
+from newsletter.providers.api import Clock, WholeBodies, utc_now
 from newsletter.providers.base import (
     Batch,
-    BatchCarrier,
     Guard,
     Outcome,
     ProviderStoppedError,
@@ -52,13 +50,14 @@ class PostmarkSettings(ApiTerms):
     base_url: BaseUrl = "https://api.postmarkapp.com"
 
 
-class Postmark(BatchCarrier):
+class Postmark(WholeBodies):
     """Sends batches through Postmark's HTTP interface, with every kind of tracking off.
 
     Postmark has no key against a second copy, so a lost answer is resolved by asking for the messages of the batch.
     """
 
     name = "postmark"
+    title = "Postmark"
     guard = Guard.LOOKUP
     chunk_size = 500
     max_bytes = 50_000_000
@@ -68,41 +67,28 @@ class Postmark(BatchCarrier):
     hooks = Hooks.SECRET
     settings: ClassVar[type[Settings]] = PostmarkSettings
 
-    def __init__(
-        self, settings: PostmarkSettings, key: str, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._server = opaque(key)[:8]
-        self._asking = _web(key, settings)
-        self._sending = _web(_TEST_TOKEN, settings) if settings.test_mode else self._asking
-        self.connections, self.rate = settings.connections, settings.rate
+    def __init__(self, settings: PostmarkSettings, key: str, clock: Clock = utc_now) -> None:
+        super().__init__(settings, key, clock)
+        self._sending = self.log_in(settings, _TEST_TOKEN) if settings.test_mode else self._web
 
     @classmethod
-    def open(cls, settings: Any, root: Path) -> Postmark:
-        """Make the carrier; its key is read at once, so that a missing one stops a send before it starts."""
-        return cls(settings, resolve_secret(settings.key, root))
+    def log_in(cls, settings: Any, key: str) -> Web:
+        """Show a server's token in Postmark's own header."""
+        return _web(key, settings)
 
-    def describe(self) -> str:
-        """Name the stream and where it is reached."""
-        host = urllib.parse.urlsplit(self._settings.base_url).netloc
-        mode = ", test mode: nothing is delivered" if self._settings.test_mode else ""
-        return f"postmark {self._settings.stream} ({host}{mode})"
+    def about(self) -> str:
+        """Name the stream."""
+        return str(self._settings.stream)
 
     def place(self) -> str:
         """Return host, stream and a fingerprint of the token: only the token tells one server of Postmark's from
         another, and another knows nothing of the messages of this one.
         """
-        base = urllib.parse.urlsplit(self._settings.base_url)
-        return f"{base.netloc}{base.path}/{self._settings.stream}, server token {self._server}".lower()
-
-    def readers_per_request(self, copy_bytes: int) -> int:
-        """Leave room for what JSON adds: a backslash for each quote and line end, and the names of the fields."""
-        return max(1, min(self.chunk_size, int(self.max_bytes / (1.25 * copy_bytes + 4000))))
+        return f"{self.address()}/{self._settings.stream}, server token {self._account}".lower()
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._asking.close()
+        super().close()
         self._sending.close()
 
     def deliver(self, batch: Batch) -> Receipt:
@@ -115,8 +101,7 @@ class Postmark(BatchCarrier):
 
         Raises ValueError for more than 500 readers, or none.
         """
-        if not 0 < len(batch.recipients) <= self.chunk_size:
-            raise ValueError(f"Postmark takes 1 to {self.chunk_size} readers a request, not {len(batch.recipients)}")
+        self.count(batch)
         headers = {"Accept": "application/json", "Content-Type": "application/json; charset=utf-8"}
         body = postmark_message.write(batch, self._settings.stream)
         return Request("POST", f"{self._settings.base_url}/email/batch", headers, body)
@@ -159,7 +144,7 @@ class Postmark(BatchCarrier):
     def probe(self) -> str:
         """Ask for the stream, and say whether Postmark adds a way to leave of its own there."""
         url = f"{self._settings.base_url}/message-streams/{self._settings.stream}"
-        rest = settled(self._asking.ask(Request("GET", url, {"Accept": "application/json"})), self.name, self._clock())
+        rest = settled(self._web.ask(Request("GET", url, {"Accept": "application/json"})), self.name, self._clock())
         if isinstance(rest, Receipt):
             raise ProviderStoppedError(rest.detail) if rest.outcome is Outcome.REJECTED else TryLaterError(rest.detail)
         said = rest.json()
@@ -185,7 +170,7 @@ class Postmark(BatchCarrier):
             "metadata_chunk": opaque(batch.key),  # one field of the metadata is all it searches by (support page, 2026)
         }
         url = f"{self._settings.base_url}/messages/outbound?{urllib.parse.urlencode(query)}"
-        answer = self._asking.ask(Request("GET", url, {"Accept": "application/json"}))
+        answer = self._web.ask(Request("GET", url, {"Accept": "application/json"}))
         said = answer.json() if isinstance(answer, Answer) and answer.status == 200 else None
         if not isinstance(said, dict):
             return None

@@ -6,20 +6,16 @@ pages on idempotency keys and errors (2026).
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-import urllib.parse
-from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from newsletter.config import Settings, resolve_secret
+from newsletter.config import Settings
 from newsletter.errors import TryLaterError
+from newsletter.providers.api import WholeBodies
 from newsletter.providers.base import (
     Batch,
-    BatchCarrier,
     Guard,
     Outcome,
     ProviderStoppedError,
@@ -68,7 +64,7 @@ class ResendSettings(ApiTerms):
     base_url: BaseUrl = "https://api.resend.com"
 
 
-class Resend(BatchCarrier):
+class Resend(WholeBodies):
     """Sends batches through Resend's HTTP interface.
 
     A request with a key that was used for the same bytes is answered as the first was, and sends nothing. Tracking
@@ -76,6 +72,7 @@ class Resend(BatchCarrier):
     """
 
     name = "resend"
+    title = "Resend"
     guard = Guard.KEY
     window = 23.5 * 3600.0  # keys are kept for 24 hours; the rest is for clocks that differ and requests on their way
     chunk_size = 100
@@ -83,36 +80,14 @@ class Resend(BatchCarrier):
     hooks = Hooks.SIGNED
     settings: ClassVar[type[Settings]] = ResendSettings
 
-    def __init__(
-        self, settings: ResendSettings, key: str, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._account = opaque(key)[:8]
-        self._web = Web(read_timeout=settings.timeout, secret_headers={"Authorization": f"Bearer {key}"})
-        self.connections, self.rate = settings.connections, settings.rate
-
     @classmethod
-    def open(cls, settings: Any, root: Path) -> Resend:
-        """Make the carrier; its key is read at once, so that a missing one stops a send before it starts."""
-        return cls(settings, resolve_secret(settings.key, root))
-
-    def describe(self) -> str:
-        """Name the host."""
-        return f"resend ({urllib.parse.urlsplit(self._settings.base_url).netloc})"
+    def log_in(cls, settings: Any, key: str) -> Web:
+        """Show the key as a bearer token."""
+        return Web(read_timeout=settings.timeout, secret_headers={"Authorization": f"Bearer {key}"})
 
     def place(self) -> str:
         """Return the host and a fingerprint of the key: another team's account knows nothing of the keys used here."""
-        base = urllib.parse.urlsplit(self._settings.base_url)
-        return f"{base.netloc}{base.path}, key {self._account}".lower()
-
-    def readers_per_request(self, copy_bytes: int) -> int:
-        """Leave room for what JSON adds: a backslash for each quote and line end, and the names of the fields."""
-        return max(1, min(self.chunk_size, int(self.max_bytes / (1.25 * copy_bytes + 4000))))
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._web.close()
+        return f"{self.address()}, key {self._account}"
 
     def deliver(self, batch: Batch) -> Receipt:
         """Send a batch in one request."""
@@ -125,8 +100,7 @@ class Resend(BatchCarrier):
         One invalid address fails the whole request (page on batch validation, 2025): then nothing of it has left.
         Raises ValueError for more than 100 readers, or none.
         """
-        if not 0 < len(batch.recipients) <= self.chunk_size:
-            raise ValueError(f"Resend takes 1 to {self.chunk_size} readers a request, not {len(batch.recipients)}")
+        self.count(batch)
         headers = {
             "Content-Type": "application/json",
             "Idempotency-Key": opaque(batch.key),

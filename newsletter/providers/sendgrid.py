@@ -5,20 +5,16 @@ POST /v3/mail/send as Twilio's own OpenAPI describes it (January 2026).
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-import urllib.parse
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from newsletter.config import Settings, resolve_secret
+from newsletter.config import Settings
 from newsletter.errors import TryLaterError
 from newsletter.providers import sendgrid_hooks, sendgrid_message
+from newsletter.providers.api import ApiCarrier
 from newsletter.providers.base import (
     Batch,
-    BatchCarrier,
     Guard,
     Outcome,
     ProviderStoppedError,
@@ -48,7 +44,7 @@ class SendgridSettings(ApiTerms):
     base_url: BaseUrl = "https://api.sendgrid.com"
 
 
-class Sendgrid(BatchCarrier):
+class Sendgrid(ApiCarrier):
     """Sends batches through SendGrid's HTTP interface, with every kind of tracking and its way to leave off.
 
     SendGrid can neither be given a key against a second copy nor be asked for what it took: readers in doubt are held
@@ -56,34 +52,17 @@ class Sendgrid(BatchCarrier):
     """
 
     name = "sendgrid"
+    title = "SendGrid"
     guard = Guard.NONE
     chunk_size = 1000
     max_bytes = 20_000_000  # pages say 20 or 30 MB (2026); the smaller is large enough for a body that is sent once
     hooks = Hooks.SIGNED
     settings: ClassVar[type[Settings]] = SendgridSettings
 
-    def __init__(
-        self, settings: SendgridSettings, key: str, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._web = Web(read_timeout=settings.timeout, secret_headers={"Authorization": f"Bearer {key}"})
-        self.connections, self.rate = settings.connections, settings.rate
-
     @classmethod
-    def open(cls, settings: Any, root: Path) -> Sendgrid:
-        """Make the carrier; its key is read at once, so that a missing one stops a send before it starts."""
-        return cls(settings, resolve_secret(settings.key, root))
-
-    def describe(self) -> str:
-        """Say where it is reached."""
-        host = urllib.parse.urlsplit(self._settings.base_url).netloc
-        mode = ", test mode: nothing is delivered" if self._settings.test_mode else ""
-        return f"sendgrid ({host}{mode})"
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._web.close()
+    def log_in(cls, settings: Any, key: str) -> Web:
+        """Show the key as a bearer token."""
+        return Web(read_timeout=settings.timeout, secret_headers={"Authorization": f"Bearer {key}"})
 
     def deliver(self, batch: Batch) -> Receipt:
         """Send a batch in one request."""
@@ -95,8 +74,7 @@ class Sendgrid(BatchCarrier):
 
         Raises ValueError for more than 1,000 readers, or none.
         """
-        if not 0 < len(batch.recipients) <= self.chunk_size:
-            raise ValueError(f"SendGrid takes 1 to {self.chunk_size} readers a request, not {len(batch.recipients)}")
+        self.count(batch)
         body = sendgrid_message.write(batch, test_mode=self._settings.test_mode)
         return Request("POST", self._url("mail/send"), {"Content-Type": "application/json; charset=utf-8"}, body)
 
