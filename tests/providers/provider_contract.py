@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import threading
 from collections import Counter
@@ -114,7 +115,9 @@ class ProviderContract:
 
     def test_a_true_report_is_read(self, carrier: Provider) -> None:
         if carrier.hooks is Hooks.NONE:
-            pytest.skip("this carrier reports nothing")
+            with pytest.raises(TypeError, match="reports nothing"):
+                carrier.feedback(HookCall({}, b"{}", "", dt.datetime.now(dt.UTC)), SECRET)
+            return
         calls = list(self.true_calls())
         assert calls, "give one call at least in true_calls"
         for call, secret in calls:
@@ -124,7 +127,8 @@ class ProviderContract:
 
     def test_a_forged_report_is_refused(self, carrier: Provider) -> None:
         if carrier.hooks is Hooks.NONE:
-            pytest.skip("this carrier reports nothing")
+            assert not list(self.forged_calls())
+            return
         wrong = [(call, "another secret") for call, _ in self.true_calls()]
         forged = list(self.forged_calls())
         assert forged, "give one call at least in forged_calls"
@@ -135,7 +139,8 @@ class ProviderContract:
 
     def test_a_wrong_key_is_told_by_the_probe(self, carrier: Provider) -> None:
         if not self.lock_out():
-            pytest.skip("this carrier has no key")
+            assert "key" not in carrier.settings.model_fields
+            return
         with pytest.raises(ProviderStoppedError) as stopped:
             carrier.probe()
         assert SECRET not in str(stopped.value)
@@ -328,7 +333,8 @@ class BatchCarrierContract(ProviderContract):
 
     def test_a_request_with_more_bytes_than_allowed_is_not_sent_but_to_be_split(self, carrier: BatchCarrier) -> None:
         if carrier.max_bytes is None:
-            pytest.skip("this carrier takes as many bytes as there are")
+            assert carrier.deliver(batch([1], html="x" * 5_000_000)).outcome is Outcome.ACCEPTED
+            return
         receipt = carrier.deliver(batch([1], html="x" * (carrier.max_bytes + 1)))
         assert (receipt.outcome, receipt.split) == (Outcome.REJECTED, True)
         assert self.server.seen == []
