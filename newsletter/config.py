@@ -148,6 +148,13 @@ class Sending(Settings):
     require_approval: Annotated[int, Field(ge=0, le=9)] = 0
 
 
+class Bounces(Settings):
+    """Where the messages to the bounce address are delivered; `keep` leaves those there that have been read."""
+
+    maildir: Line
+    keep: bool = False
+
+
 class Newsletter(Settings):
     """Everything newsletter.yaml may say."""
 
@@ -168,6 +175,7 @@ class Newsletter(Settings):
     countries: dict[Line, HeadingSettings] = Field(default_factory=dict)
     provider: dict[str, Any] = Field(default_factory=lambda: {"name": "outbox", "folder": "outbox"})
     send: Sending = Field(default_factory=Sending)
+    bounces: Bounces | None = None
     credits: Annotated[str, AfterValidator(as_text)] | None = None
     disclaimer: Annotated[str, AfterValidator(as_text)] | None = None
 

@@ -15,6 +15,7 @@ COMPONENTS = {
     "openssl": "/usr/bin/openssl",
     "postgres": "/usr/lib/postgresql/*/bin/postgres",
     "smtp-sink": "/usr/sbin/smtp-sink",
+    "strace": "/usr/bin/strace",
     "w3m": "/usr/bin/w3m",
 }
 

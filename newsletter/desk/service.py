@@ -1,4 +1,4 @@
-"""One process that does what is due: sends what is on the agenda, goes on with what waits, tidies."""
+"""One process that does what is due: sends what is on the agenda, goes on with what waits, reads bounces, tidies."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from newsletter.database.opened import opened
+from newsletter.desk import bounces
 from newsletter.desk.mailings import law, statuses
 from newsletter.desk.posting import open_carrier, open_posting
 from newsletter.desk.project import Clock, Desk, clock, open_desk
@@ -154,10 +155,16 @@ def tidy(shift: Shift) -> Iterator[str]:
         yield f"{count} old rows are gone"
 
 
+def fetch_bounces(shift: Shift) -> Iterator[str]:
+    """Take in what came back, if the settings say where that is delivered."""
+    yield from bounces.fetch(shift.desk(), shift.clock, shift.stop)
+
+
 AGENDA = Chore("agenda", dt.timedelta(0), send_due)
 CHORES = (
     AGENDA,
     Chore("mailings", dt.timedelta(0), go_on),
+    Chore("bounces", dt.timedelta(0), fetch_bounces),
     Chore("tidying", dt.timedelta(days=1), tidy),
 )
 

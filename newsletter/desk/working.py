@@ -25,6 +25,8 @@ from newsletter.subscribers.book import Book
 
 Say = Callable[[str], None]
 
+_CHORES = ("agenda", "tidying")  # the others of 'newsletter run' are for one process
+
 
 def work(desk: Desk, connections: int | None, say: Say) -> None:
     """Carry what there is until a signal says to stop; what is under way then is finished.
@@ -48,15 +50,17 @@ def work(desk: Desk, connections: int | None, say: Say) -> None:
             shop = Workshop(engine, lambda one: order_for(project.root, engine, one), database_clock(engine), stop, say)
             say(f"{lanes} connection{'s' * (lanes != 1)}, waiting for mailings in {file_of(engine)}")
             shift = service.Shift(project.root, shop.clock, stop, leave=True)
-            workday.run(shop, postgresql.parameters(url), lanes, lambda: _send_due(shift, say))
+            workday.run(shop, postgresql.parameters(url), lanes, lambda: _also(shift, say))
             say("stopped as asked")
         finally:
             engine.dispose()
 
 
-def _send_due(shift: service.Shift, say: Say) -> None:
-    """Begin what is due on the agenda; all workers carry it then."""
-    service.do(shift, service.AGENDA, say)
+def _also(shift: service.Shift, say: Say) -> None:
+    """Begin what is due on the agenda, which all workers carry then; throw away what is old."""
+    for chore in service.CHORES:
+        if chore.name in _CHORES:
+            service.do(shift, chore, say)
 
 
 def _opened(url: str, project: Project, stop: Stop, say: Say) -> Engine | None:

@@ -18,7 +18,7 @@ from newsletter.issue.load import IssueFile
 from newsletter.issue.passages import passages
 
 # Settings that say who carries the mail, when, and where readers are kept: no copy looks different for them.
-_NOT_PRINTED = frozenset({"provider", "database", "secret", "send"})
+_NOT_PRINTED = frozenset({"provider", "database", "secret", "send", "bounces"})
 _TOKEN_START = "__NL_"  # noqa: S105 - how reader's fields and marks start, not a secret
 
 

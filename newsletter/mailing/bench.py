@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,7 +107,10 @@ def make_bench(engine: Engine, one: Mailing, order_for: OrderFor, held: Lease, p
         raise StoppedError(f"{one.name}: {str(error).splitlines()[0]}") from error
     with reading(engine) as connection:
         if not resume.may_go_on(connection, one, order.edition, order.provider):
-            raise StoppedError(f"{one.name}: a worker has another edition or carrier than the one that was frozen")
+            raise StoppedError(
+                f"{one.name}: on {socket.gethostname()} the issue, a template, newsletter.yaml or the program differs"
+                " from what this mailing was frozen with; nothing was sent from there"
+            )
         if one.finished_at is None:
             _refuse_late(connection, one, order.project.settings.send.max_age, pace.clock())
         choices = audience.choices(connection, one.id)

@@ -18,14 +18,20 @@ from newsletter.mailing.tables import rate
 _BLOCK_SECONDS = 0.2  # how much of the time ahead one reservation takes
 _MAKE = text("INSERT INTO rate (name, tat) VALUES (:name, 0) ON CONFLICT (name) DO NOTHING")
 _RESERVE = text(
-    "UPDATE rate SET tat = (CASE WHEN tat > :now THEN tat ELSE :now END) + :step WHERE name = :name RETURNING tat"
+    "UPDATE rate SET tat = (CASE WHEN tat > :now AND tat < :now + :most THEN tat ELSE :now END) + :step"
+    " WHERE name = :name RETURNING tat"
 )
 _TAKE = text(
-    "UPDATE rate SET tat = (CASE WHEN tat > :now THEN tat ELSE :now END) + :step"
-    " WHERE name = :name AND tat <= :latest RETURNING tat"
+    "UPDATE rate SET tat = (CASE WHEN tat > :now AND tat < :now + :most THEN tat ELSE :now END) + :step"
+    " WHERE name = :name AND (tat <= :latest OR tat >= :now + :most) RETURNING tat"
 )
 _READ = select(rate.c.tat).where(rate.c.name == bindparam("name"))
 _HOLD = text("UPDATE rate SET tat = :until WHERE name = :name AND tat < :until")
+
+
+def _most(step: float) -> float:
+    """Say how many seconds ahead the next call can be; what lies farther was written before a clock was set back."""
+    return 60 + 1000 * step
 
 
 class Bucket:
@@ -45,7 +51,7 @@ class Bucket:
         """Take one call; return how many seconds to wait before it."""
         with self._lock:
             now = self._clock().timestamp()
-            if self._left == 0:
+            if self._left == 0 or self._next - now > _most(self._step * self._block):
                 self._next = reserve(self._engine, self._name, self._step * self._block, now)
                 self._left = self._block
             moment = self._next
@@ -58,7 +64,9 @@ def reserve(engine: Engine, name: str, step: float, now: float) -> float:
     """Take `step` seconds of a name's time; return when they begin, in seconds since 1970."""
     with writing(engine) as connection:
         connection.execute(_MAKE, {"name": name})
-        tat: float = connection.execute(_RESERVE, {"name": name, "now": now, "step": step}).scalar_one()
+        tat: float = connection.execute(
+            _RESERVE, {"name": name, "now": now, "step": step, "most": _most(step)}
+        ).scalar_one()
     return tat - step
 
 
@@ -66,7 +74,7 @@ def take(engine: Engine, name: str, step: float, now: float, patience: float) ->
     """Take one call if its turn comes within `patience` seconds; return whether, and how many seconds are to wait."""
     with writing(engine) as connection:
         connection.execute(_MAKE, {"name": name})
-        values = {"name": name, "now": now, "step": step, "latest": now + patience}
+        values = {"name": name, "now": now, "step": step, "latest": now + patience, "most": _most(step)}
         tat = connection.execute(_TAKE, values).scalar()
         if tat is not None:
             return True, max(tat - step - now, 0.0)

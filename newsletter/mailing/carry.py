@@ -126,6 +126,9 @@ def carry_batch(on: Carriage, provider: BatchCarrier, claim: Claim) -> Result:
         return _refused_as_a_whole(on, claim, receipt)
     result = _interpret(on, claim, receipt)
     refused = [letter for letter, fate in result.fates.items() if fate[0] is Outcome.REJECTED]
+    if refused:  # written before it is counted: from then on another lane may take the refusals back
+        on.settle(claim, result)
+        result = replace(result, settled=True)
     said: Fate = (receipt.outcome, receipt.detail)
     on.add(repeatable(said) if provider.guard in AGAIN else said, refused)
     if not result.in_vain:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
 from newsletter.database.engine import reading, writing
 from newsletter.mailing import inquiry, lease, ledger, queue, recovery
 from newsletter.mailing.bench import Bench
 from newsletter.mailing.claims import may_be_asked
 from newsletter.mailing.inquiry import Inquiry
-from newsletter.mailing.outcomes import close_attempt
-from newsletter.mailing.tables import AnyRow, attempt, chunk, exception, mailing
+from newsletter.mailing.tables import attempt, chunk, exception, mailing
 from newsletter.mailing.work import Workshop
 from newsletter.providers.base import BatchCarrier, Guard, Provider
 
 EVERY = dt.timedelta(minutes=1)
 ASK_EVERY = dt.timedelta(minutes=10)  # a carrier that could not say
 CARED_FOR = dt.timedelta(hours=6)  # after the last message left, readers in doubt are asked for by themselves
-NOT_SENT = "the database was lost before this worker heard that the chunk was its own; nothing left"
 
 
 class Chores:
@@ -33,7 +31,7 @@ class Chores:
         """Do them all. Raises NewsletterError when the database fails; the next time everything is looked at again."""
         shop = self._shop
         shop.keep()
-        self._free_unheard()
+        recovery.free_unheard(shop.engine, shop.held, shop.tokens, shop.clock(), busy=shop.under_way)
         with reading(shop.engine) as connection:
             rows = connection.execute(select(mailing.c.id).where(_needs_care(shop.clock()))).all()
         for row in rows:
@@ -41,17 +39,6 @@ class Chores:
         with writing(shop.engine) as connection:
             queue.forget(connection)
             queue.enqueue(connection)
-
-    def _free_unheard(self) -> None:
-        """Give chunks back whose claim was stored, but the answer lost: they look as if we were at work on them."""
-        shop = self._shop
-        ours = and_(chunk.c.state == "sending", chunk.c.owner == shop.held.owner)
-        with reading(shop.engine) as connection:
-            rows = connection.execute(select(chunk).where(ours)).all()
-        for row in rows:
-            if row.token not in shop.tokens and (row.mailing, row.seq) not in shop.under_way:
-                with writing(shop.engine) as connection:
-                    _free(connection, row, shop.clock())
 
     def _care(self, identity: int) -> None:
         shop = self._shop
@@ -62,7 +49,7 @@ class Chores:
             with writing(shop.engine) as connection:
                 left = recovery.sweep(connection, one, provider, lease.this_process(), now)
             if left:
-                shop.say(f"{one.name}: {left} chunks of a worker that is gone are put in order")
+                shop.tell(f"{one.name}: {left} chunks of a worker that is gone are put in order")
             if self._is_time_to_ask(identity, provider, now):
                 self._asked[identity] = now
                 self._ask(bench, now)
@@ -89,7 +76,7 @@ class Chores:
             taker.engine, taker.provider, bench.carriage.compiler, taker.mailing, self._shop.held, taker.choices
         )
         known = inquiry.reconcile(asking, now)
-        self._shop.say(f"{bench.name}: the carrier was asked about readers in doubt and knew of {known}")
+        self._shop.tell(f"{bench.name}: the carrier was asked about readers in doubt and knew of {known}")
 
 
 def _in_doubt() -> ColumnElement[bool]:
@@ -102,10 +89,3 @@ def _needs_care(now: dt.datetime) -> ColumnElement[bool]:
     going = or_(mailing.c.finished_at.is_(None), mailing.c.finished_at > now - CARED_FOR)
     some = exists().where(chunk.c.mailing == mailing.c.id, or_(chunk.c.state == "sending", _in_doubt()))
     return and_(mailing.c.state == "sending", going, some)
-
-
-def _free(connection: Connection, row: AnyRow, now: dt.datetime) -> None:
-    own = and_(chunk.c.mailing == row.mailing, chunk.c.seq == row.seq, chunk.c.token == row.token)
-    free = {"state": "ready", "token": None, "owner": None, "lease_until": None, "flight": None}
-    if connection.execute(update(chunk).where(own).values(free)).rowcount == 1:
-        close_attempt(connection, row.token, "not sent", NOT_SENT, now)

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Select, and_, bindparam, func, insert, literal, or_, select, update
 
+from newsletter.database.columns import Moment
 from newsletter.database.engine import reading, writing
 from newsletter.errors import StoppedError
 from newsletter.mailing import bucket, encode, lease, ledger, outcomes
@@ -131,6 +132,7 @@ def _claim(
         return Held(until)
     sifted = 0
     while (row := _next(connection, taker.mailing.id, now, other_end=other_end, only=only)) is not None:
+        book = book_mark(connection)  # before the letters: who leaves in between is noticed
         found = waiting(connection, row, taker.mailing, taker.choices)
         if row.doubt_since is not None and not _may_repeat(taker, row, found, now):
             _doubt(connection, row, rest_state(taker.provider))
@@ -139,7 +141,7 @@ def _claim(
         sifted += len(found) - len(letters)
         if letters:
             claimed = _intend(connection, taker, row, letters, now)
-            return replace(claimed, sifted=sifted, fresh=row.done < row.n and row.not_before is None)
+            return replace(claimed, sifted=sifted, fresh=row.done < row.n and row.not_before is None, book=book)
         connection.execute(_CHANGE, {**_of(row), "state": "accepted", "done": row.n, "not_before": None})
     return None
 
@@ -165,7 +167,7 @@ def _one(connection: Connection, query: Select[Any], which: Mapping[str, object]
 def _may_repeat(taker: Taker, row: AnyRow, found: Found, now: dt.datetime) -> bool:
     """Say whether the same key with the same bytes is still safe: nobody of the chunk left, and it is early enough."""
     unchanged = row.payload_sha256 == _payload(taker.mailing, [letter for letter, _ in found])
-    in_time = (now - row.doubt_since).total_seconds() < taker.provider.window
+    in_time = 0 <= (now - row.doubt_since).total_seconds() < taker.provider.window  # else the clock was set back
     return unchanged and in_time and not any(why_not for _, why_not in found)
 
 
@@ -213,8 +215,7 @@ def _intend(connection: Connection, taker: Taker, row: AnyRow, letters: tuple[Le
     )
     ledger.mark_started(connection, mailing.id, now)
     place = (mailing.id, row.seq, row.first, row.n, row.done)
-    more = {"book": book_mark(connection), "doubt_since": row.doubt_since}
-    return Claim(*place, token, key, letters, now, **more)
+    return Claim(*place, token, key, letters, now, doubt_since=row.doubt_since)
 
 
 def _payload(mailing: Mailing, letters: Sequence[Letter]) -> str:
@@ -237,10 +238,12 @@ def _of(row: AnyRow) -> Mapping[str, object]:
     return {"of_mailing": row.mailing, "of_chunk": row.seq}
 
 
-def next_due(connection: Connection, mailing: int) -> dt.datetime | None:
-    """Say when the next chunk that was put off may be tried; None when none waits."""
-    query = select(func.min(chunk.c.not_before)).where(chunk.c.mailing == mailing, chunk.c.state == "ready")
-    found: dt.datetime | None = connection.execute(query).scalar_one()
+def next_due(connection: Connection, mailing: int, now: dt.datetime) -> dt.datetime | None:
+    """Say when the next chunk that is ready may be tried, at once if it was not put off; None when there is none."""
+    due = func.min(func.coalesce(chunk.c.not_before, literal(now, Moment())))
+    found: dt.datetime | None = connection.execute(
+        select(due).where(chunk.c.mailing == mailing, chunk.c.state == "ready")
+    ).scalar_one()
     return found
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from newsletter.database.engine import reading, writing
-from newsletter.errors import StoppedError
+from newsletter.errors import NewsletterError, StoppedError
 from newsletter.mailing import claims, flight, lease, recovery
 from newsletter.mailing.carry import Carriage, carry_batch
 from newsletter.mailing.claims import HaltedError, Held, Taker
 from newsletter.mailing.flight import FlightLog
+from newsletter.mailing.lease import LostLeaseError
 from newsletter.mailing.outcomes import Claim, Result
 from newsletter.mailing.pace import Pace
 from newsletter.mailing.rounds import carry_messages
@@ -44,6 +46,7 @@ class Crew:
     _ended: threading.Event = field(default_factory=threading.Event)
     _looked: dt.datetime | None = None
     _swept: dt.datetime | None = None
+    _heard: set[str] = field(default_factory=set)  # tokens of the claims that lanes were given
 
     def work(self, lanes: int) -> bool:
         """Carry until nothing is left or somebody stops; return whether there was anything to do.
@@ -51,7 +54,7 @@ class Crew:
         Raises what the first lane raised that had to give up; the others ended after what they had under way.
         """
         if lanes == 1:
-            self._lane(0, 1)
+            self._guarded(0, 1)
         else:
             threads = [threading.Thread(target=self._guarded, args=(lane, lanes), daemon=True) for lane in range(lanes)]
             for thread in threads:
@@ -60,6 +63,8 @@ class Crew:
                 while thread.is_alive():  # a join without end would keep signals waiting
                     thread.join(_IDLE)
         if self.error is not None:
+            with contextlib.suppress(NewsletterError):  # then they are in doubt
+                recovery.free_unheard(self.taker.engine, self.taker.held, self._heard, self.pace.clock())
             raise self.error
         return self.busy
 
@@ -69,8 +74,7 @@ class Crew:
         except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for the lanes
             with self._lock:
                 self.error = self.error or error
-                if not self.pace.stop.asked:
-                    self.pace.stop.asked = True
+            self.pace.stop.end()
 
     def _lane(self, lane: int, lanes: int) -> None:
         pending: tuple[Claim, Result] | None = None
@@ -94,7 +98,8 @@ class Crew:
                         return
             finally:
                 if pending is not None:
-                    self.carriage.settle(*pending)
+                    with contextlib.suppress(LostLeaseError):  # or it was settled, and only the answer to that is lost
+                        self.carriage.settle(*pending)
 
     def _claim(self, done: tuple[Claim, Result] | None) -> Claim | Held | None:
         now = self.pace.clock()
@@ -103,6 +108,7 @@ class Crew:
     def _carry(self, claim: Claim, flights: FlightLog) -> tuple[Claim, Result] | None:
         """Carry a chunk; return it with its result when that may wait for the next claim's commit."""
         self.busy = True
+        self._heard.add(claim.token)
         if claim.sifted:
             self.told(claim.sifted)
         provider = self.taker.provider
@@ -113,14 +119,11 @@ class Crew:
         else:
             raise TypeError(f"{type(provider).__name__} carries neither messages nor batches")
         self.carriage.judge(claim, result)
-        if result.settled:
-            return None
-        if result.not_before is None and provider.rate is None:  # else there is a wait before the next claim
-            self.pace.after(result, claim)
-            return claim, result
-        self.carriage.settle(claim, result)
+        at_once = result.not_before is not None or provider.rate is not None  # there is a wait before the next claim
+        if at_once and not result.settled:
+            self.carriage.settle(claim, result)
         self.pace.after(result, claim)
-        return None
+        return None if at_once or result.settled else (claim, result)
 
     def _may_go_on(self) -> None:
         self.pace.may_go_on()
@@ -150,11 +153,13 @@ class Crew:
             if not last:
                 self._ended.wait(_IDLE)
                 return not self._over
+            now = self.pace.clock()
             with reading(self.taker.engine) as connection:
-                due = claims.next_due(connection, self.taker.mailing.id)
+                due = claims.next_due(connection, self.taker.mailing.id, now)
                 others = claims.under_way(connection, self.taker.mailing.id)
             if due is not None:
-                self.pace.until_due(due)
+                if due > now:  # else it has come back since we found nothing
+                    self.pace.until_due(due)
             elif others:
                 self._wait_for_others()
             else:

@@ -124,8 +124,8 @@ def _given_back(order: Order, held: Lease, clock: Clock) -> Iterator[None]:
             order.provider.close()
         finally:
             with writing(order.engine) as connection:
-                if lease.release(connection, held, clock()):
-                    flight.forget(connection, held.owner)
+                lease.release(connection, held, clock())
+            flight.tidy(order.engine)
 
 
 def _ask(order: Order, one: Mailing, held: Lease, compiler: Compiler, now: dt.datetime) -> int:
@@ -139,17 +139,24 @@ def _begin(order: Order, now: dt.datetime) -> tuple[Mailing, Lease] | None:
 
     None when it is finished and there is nothing to ask the carrier about.
     """
-    with writing(order.engine) as connection:
-        one = set_going(connection, order, now)
-        if one is None:
-            return None
-        held = lease.take(connection, one.id, lease.this_process(), now)
-        if queue.is_awaited(connection, now):
-            queue.enqueue(connection, one.id)
-        if ledger.mark_finished(connection, one.id, now) and not ledger.has_unknown(connection, one.id):
-            lease.release(connection, held, now)
-            return None
-        return one, held
+    held = None
+    try:
+        with writing(order.engine) as connection:
+            one = set_going(connection, order, now)
+            if one is None:
+                return None
+            held = lease.take(connection, one.id, lease.this_process(), now)
+            if queue.is_awaited(connection, now):
+                queue.enqueue(connection, one.id)
+            if ledger.mark_finished(connection, one.id, now) and not ledger.has_unknown(connection, one.id):
+                lease.release(connection, held, now)
+                lease.end(held)
+                return None
+    except BaseException:
+        if held is not None:
+            lease.end(held)  # or this process would take itself for a sender at work
+        raise
+    return one, held
 
 
 def set_going(connection: Connection, order: Order, now: dt.datetime) -> Mailing | None:
@@ -158,6 +165,7 @@ def set_going(connection: Connection, order: Order, now: dt.datetime) -> Mailing
     one = ledger.find(connection, order.edition.slug, order.list, KIND)
     if one is not None:
         resume.refuse_second_sender(connection, one, now)
+        ledger.keep_as_it_is(connection, one.id)
         if not resume.may_go_on(connection, one, order.edition, order.provider):
             ledger.forget(connection, one.id)
             one = None

@@ -6,12 +6,13 @@ machine has not been started anew; the claim itself was forced to the disk. The 
 the last seq whose outcome was written in the middle of a claim, so that a note about it is known to be old.
 
 With PostgreSQL the note is the column itself, committed with synchronous_commit=off: the server keeps it when the
-sender dies, wherever that was, and it is believed while the server has not been started anew.
+sender dies, wherever that was, and it is believed while the server has neither been started anew nor crashed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import struct
 from collections.abc import Iterator
@@ -19,18 +20,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from newsletter.database.engine import file_of
+from newsletter.database.engine import file_of, reading
 from newsletter.database.failures import explain
 from newsletter.mailing.lease import Lease, LostLeaseError, Process
 from newsletter.mailing.letters import Letter
 from newsletter.mailing.outcomes import Claim
-from newsletter.mailing.tables import AnyRow
+from newsletter.mailing.tables import AnyRow, chunk, sender
 
 _NOTE = struct.Struct("<32sqq")  # the claim's token, its settled places, the seq that leaves now
 _SLOT = 64  # bytes: no slot lies across two pages, so that none is ever half written
+
+# A server that mends itself after one of its processes crashed keeps its own start, and loses notes: but its processes
+# are all new then, and everybody may see the numbers of those that belong to nobody.
+_SERVER_START = """
+    SELECT concat(extract(epoch FROM pg_postmaster_start_time()), '/', min(pid))
+    FROM pg_stat_activity WHERE usesysid IS NULL AND datid IS NULL
+"""
 
 # Written for the drivers: these run once a message, and building the statement would cost more than executing it.
 _BOOK_MARK = "SELECT coalesce(max(id), 0) FROM consent"  # grows with everybody who joins, leaves or is suppressed
@@ -117,29 +125,31 @@ def _explained(engine: Engine) -> Iterator[None]:
 
 @contextlib.contextmanager
 def flight_log(engine: Engine, held: Lease, lane: int = 0) -> Iterator[FlightLog]:
-    """Open the log of a lane; its connection is not given back to the others, who must wait for the disk."""
-    with engine.connect() as connection:
-        driver: Any = connection.connection.driver_connection
+    """Open the log of a lane; its connection is not one of the others', who must wait for the disk."""
+    try:
+        opened = engine.connect()
+    except SQLAlchemyError as error:
+        raise explain(error, file_of(engine)) from error
+    with opened as connection:
+        driver: Any = connection.connection.driver_connection  # not to be had from one that is detached
+        connection.detach()
+        if engine.dialect.name == "postgresql":
+            driver.autocommit = True
+            driver.execute("SET synchronous_commit TO off")
+            yield _RowLog(engine, driver)
+            return
+        handle = os.open(_path(connection.engine, held.owner), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if engine.dialect.name == "postgresql":
-                driver.autocommit = True
-                driver.execute("SET synchronous_commit TO off")
-                yield _RowLog(engine, driver)
-                return
-            handle = os.open(_path(connection, held.owner), os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                yield _FileLog(engine, driver, handle, lane)
-            finally:
-                os.close(handle)
+            yield _FileLog(engine, driver, handle, lane)
         finally:
-            connection.invalidate()
+            os.close(handle)
 
 
 def server_start(connection: Connection) -> str:
-    """Return which start of the database server this is; "" for SQLite, which is no server."""
+    """Return which start of the database server this is, also after a crash; "" for SQLite, which is no server."""
     if connection.dialect.name != "postgresql":
         return ""
-    return str(connection.execute(text("SELECT pg_postmaster_start_time()")).scalar_one())[:40]
+    return str(connection.exec_driver_sql(_SERVER_START).scalar_one())[:40]
 
 
 def find(connection: Connection, row: AnyRow, owner: AnyRow | None, here: Process) -> Found | None:
@@ -149,7 +159,7 @@ def find(connection: Connection, row: AnyRow, owner: AnyRow | None, here: Proces
     if owner is None or not here.boot or owner.boot != here.boot:
         return None
     try:
-        notes = _path(connection, row.owner).read_bytes()
+        notes = _path(connection.engine, row.owner).read_bytes()
     except OSError:
         return None
     for at in range(0, len(notes) - _NOTE.size + 1, _SLOT):
@@ -159,11 +169,24 @@ def find(connection: Connection, row: AnyRow, owner: AnyRow | None, here: Proces
     return Found(row.done, None)  # claimed, and nothing of it left
 
 
-def forget(connection: Connection, owner: str) -> None:
-    """Take away the notes of an owner who has nothing under way any more."""
-    if connection.dialect.name != "postgresql":
-        _path(connection, owner).unlink(missing_ok=True)
+def tidy(engine: Engine) -> None:
+    """Take away the notes of all who have nothing under way any more.
+
+    Not in the transaction that settles what they had: were it undone, nobody could believe them.
+    """
+    if engine.dialect.name == "postgresql":
+        return
+    first = _path(engine, "")
+    files = list(first.parent.glob(f"{glob.escape(first.name)}*"))  # before the owners: who is new has no file yet
+    with reading(engine) as connection:
+        owners = {
+            *connection.scalars(select(sender.c.owner)),
+            *connection.scalars(select(chunk.c.owner).where(chunk.c.owner.is_not(None))),
+        }
+    for file in files:
+        if file.name.removeprefix(first.name) not in owners:
+            file.unlink(missing_ok=True)
 
 
-def _path(connection: Connection, owner: str) -> Path:
-    return Path(f"{connection.engine.url.database}-flight-{owner}")
+def _path(engine: Engine, owner: str) -> Path:
+    return Path(f"{engine.url.database}-flight-{owner}")

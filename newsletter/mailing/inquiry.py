@@ -113,6 +113,22 @@ def take_word(engine: Engine, one: Mailing, verdicts: Mapping[int, bool], by: st
     return len(verdicts)
 
 
+def believe(
+    connection: Connection, one: Mailing, fates: Mapping[int, tuple[Outcome, str]], now: dt.datetime
+) -> frozenset[int]:
+    """Write what became of unknown readers, in a transaction that goes on; return who was unknown, and is no more."""
+    everybody = {number: frozenset[int]() for number in audience.choices(connection, one.id)}
+    settled: set[int] = set()
+    for row in _doubtful(connection, one):
+        letters = _letters_in_doubt(connection, row, one, everybody)
+        told = {letter: fates[letter.reader] for letter in letters if letter.reader in fates}
+        if told and _is_as_it_was(connection, row):
+            _resolve(connection, row, letters, told, now)
+            settled |= {letter.reader for letter in told}
+    ledger.mark_finished(connection, one.id, now)
+    return frozenset(settled)
+
+
 def _verdict(has_it: bool, by: str) -> tuple[Outcome, str]:
     return (Outcome.ACCEPTED, "") if has_it else (Outcome.DEFERRED, f"{NOT_THERE}, says {by}")
 

@@ -53,7 +53,8 @@ def watch(order: Order, told: Told | None = None, *, sleep: Sleep = time.sleep) 
             if status.finished is not None:
                 return Summary(status)
             if status.state != "sending":
-                raise StoppedError(f"{order.name}: {claims.halted_line(status.state, status.reason)}")
+                reason = status.reason.removeprefix(f"{order.name}: ")
+                raise StoppedError(f"{order.name}: {claims.halted_line(status.state, reason)}")
             if stop():
                 raise UnwatchedError(order.name)
             sleep(_LOOK)

@@ -243,6 +243,11 @@ def nothing_left_yet(connection: Connection, one: Mailing) -> bool:
     return said.accepted + said.unknown == 0 and not connection.execute(select(or_(under_way, in_doubt))).scalar_one()
 
 
+def keep_as_it_is(connection: Connection, identity: int) -> None:
+    """Keep workers from claiming anything of a mailing until the transaction ends (with SQLite nobody can anyway)."""
+    connection.execute(select(chunk.c.seq).where(chunk.c.mailing == identity).with_for_update()).all()
+
+
 def forget(connection: Connection, identity: int) -> None:
     """Delete a mailing of which nothing has left."""
     connection.execute(delete(mailing).where(mailing.c.id == identity))

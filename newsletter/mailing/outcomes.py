@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, and_, bindparam, delete, exists, func, insert, select, update
 
-from newsletter.database.engine import writing
+from newsletter.database.engine import alone, writing
 from newsletter.mailing import lease, ledger
 from newsletter.mailing.lease import Lease, LostLeaseError
 from newsletter.mailing.letters import Letter
@@ -69,8 +69,11 @@ class Claim:
 
 
 def without_addresses(detail: str) -> str:
-    """Take addresses out of what a carrier said: the ledger holds readers' ids and nothing else of them."""
-    return _ADDRESS.sub("(address)", detail)
+    """Take addresses out of what a carrier said: the ledger holds readers' ids and nothing else of them.
+
+    What no database stores (NUL, half of a surrogate pair, both of which JSON can say) is replaced.
+    """
+    return _ADDRESS.sub("(address)", detail.replace("\0", "?").encode("utf-8", "replace").decode())
 
 
 def note(
@@ -146,7 +149,7 @@ def settle_in(connection: Connection, held: Claim, result: Result, now: dt.datet
         lease_until=None,
         not_before=result.not_before if state == "ready" else None,
         doubt_since=_doubt_since(held, result) if state == "ready" else None,
-        provider_ref=result.reference,
+        provider_ref=without_addresses(result.reference),
         last_error=without_addresses(result.detail),
     )
     close_attempt(connection, held.token, result.word, result.detail, now)
@@ -210,9 +213,10 @@ def split(engine: Engine, held: Claim, detail: str, now: dt.datetime) -> None:
     """Cut a chunk in two that was refused as a whole; both are ready again. Raises LostLeaseError."""
     cut = sorted(letter.seq for letter in held.letters)[len(held.letters) // 2] - held.first
     with writing(engine) as connection:
+        alone(connection, f"chunks of {held.mailing}")  # two who cut at once would give their halves one number
         top = connection.execute(select(func.max(chunk.c.seq)).where(chunk.c.mailing == held.mailing)).scalar_one()
         left = {"n": cut, "done": min(held.done, cut)}
-        free = {"state": "ready", "token": None, "owner": None, "lease_until": None}
+        free = {"state": "ready", "token": None, "owner": None, "lease_until": None, "doubt_since": None}
         _change(connection, held, **left, **free, last_error=without_addresses(detail))
         right = {"first": held.first + cut, "n": held.n - cut, "done": max(held.done - cut, 0)}
         key = f"{held.key.partition('/')[0]}/{top + 1}"

@@ -144,7 +144,7 @@ def serve(
     `parameters` are libpq's. Returns when somebody wants to stop and what was under way is done; `carry` must not
     raise. Raises TryLaterError when the server is lost, as soon as what was under way is done.
     """
-    for name in ("procrastinate", "psycopg.pool"):  # what they would say, each more than once, is said in one line here
+    for name in ("procrastinate", "psycopg.pool", "sqlalchemy.pool"):  # of a lost server, which one line tells of
         logging.getLogger(name).setLevel(logging.CRITICAL)
     asyncio.run(_serve(_app(parameters), carry, lanes, stopping))
 

@@ -7,13 +7,15 @@ unknown unless the carrier makes no second copy of the same message; what surely
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Container
 
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, Engine, and_, func, select, update
 
+from newsletter.database.engine import writing
 from newsletter.mailing import flight, lease, ledger
 from newsletter.mailing.claims import rest_state
 from newsletter.mailing.flight import Found
-from newsletter.mailing.lease import Process
+from newsletter.mailing.lease import Lease, Process
 from newsletter.mailing.ledger import IN_DOUBT, LOST, Mailing
 from newsletter.mailing.letters import Letter
 from newsletter.mailing.outcomes import close_attempt, has, note_fates
@@ -21,6 +23,7 @@ from newsletter.mailing.tables import AnyRow, attempt, chunk, delivery, exceptio
 from newsletter.providers.base import Guard, MessageCarrier, Outcome, Provider
 
 INTERRUPTED = "the sender was interrupted while this was under way"
+UNHEARD = "the database was lost before its claim was heard of; nothing left"
 
 
 def sweep(connection: Connection, one: Mailing, provider: Provider, here: Process, now: dt.datetime) -> int:
@@ -35,11 +38,29 @@ def sweep(connection: Connection, one: Mailing, provider: Provider, here: Proces
     left = [row for row in rows if row.owner in gone]
     for row in left:
         _settle(connection, row, provider, flight.find(connection, row, owners[row.owner], here), now)
-    for owner in gone:
-        flight.forget(connection, owner)
     if left:
         ledger.mark_finished(connection, one.id, now)
     return len(left)
+
+
+def free_unheard(
+    engine: Engine,
+    held: Lease,
+    heard: Container[str],
+    now: dt.datetime,
+    busy: Container[tuple[int, int]] = (),
+) -> None:
+    """Give chunks back whose claim was stored, but the answer lost: nobody carries them, and nothing of them left.
+
+    `heard` are the tokens of all claims that were heard of, under this lease; `busy` are mailing and number of chunks
+    that somebody is claiming or carrying just now.
+    """
+    ours = select(chunk).where(chunk.c.state == "sending", chunk.c.owner == held.owner)
+    with writing(engine) as connection:
+        for row in connection.execute(ours.with_for_update()).all():
+            if row.token not in heard and (row.mailing, row.seq) not in busy:
+                _land(connection, row, row.done, "ready")
+                close_attempt(connection, row.token, "not sent", UNHEARD, now)
 
 
 def _settle(connection: Connection, row: AnyRow, provider: Provider, found: Found | None, now: dt.datetime) -> None:

@@ -159,13 +159,13 @@ class _Round:
         elif fate[0] is Outcome.DEFERRED:
             self.put_off = receipt
         self.reference = receipt.reference or self.reference
-        self.on.add(said, [letter])
-        if fate[0] is not Outcome.DEFERRED:
-            self.on.told(1)
-        if exceptional and self.tracked:  # at once and to the disk: the flight log is for accepted ones only
+        if exceptional:  # at once and to the disk: whatever says how far we are takes the others for accepted
             landed = self.flights.landed(letter)
             outcomes.record(self.on.taker.engine, self.claim, self.attempted, {letter: fate}, self.on.clock(), landed)
             del self.fates[letter]
+        self.on.add(said, [letter])  # not before it is recorded: another lane may take it back from now on
+        if fate[0] is not Outcome.DEFERRED:
+            self.on.told(1)
 
     def _is_enough(self, receipt: Receipt) -> bool:
         streak = self.on.streak

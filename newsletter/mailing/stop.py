@@ -25,12 +25,17 @@ class Stop:
 
     def __init__(self, outer: Stop | None = None, heard: Callable[[], None] | None = None) -> None:
         self.asked: bool = outer is not None and outer.asked
+        self._over = False
         self._outer = outer
         self._heard = heard
 
     def __call__(self) -> bool:
         """Say whether to stop now."""
-        return self.asked
+        return self.asked or self._over
+
+    def end(self) -> None:
+        """Let all lanes of a run stop because one had to; nobody asked for it."""
+        self._over = True
 
     def ask(self, number: int, frame: FrameType | None) -> None:
         """Take a signal down; the second one is not waited for."""

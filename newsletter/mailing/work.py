@@ -22,7 +22,7 @@ from newsletter.errors import NewsletterError, StoppedError, TryLaterError
 from newsletter.mailing import bucket, claims, flight, lease, ledger, queue
 from newsletter.mailing.bench import Bench, OrderFor, find, make_bench
 from newsletter.mailing.carry import carry_batch
-from newsletter.mailing.claims import HaltedError, Held, carrier_name
+from newsletter.mailing.claims import HaltedError, carrier_name
 from newsletter.mailing.flight import FlightLog
 from newsletter.mailing.lease import Lease, LostLeaseError
 from newsletter.mailing.outcomes import Claim, Result
@@ -32,6 +32,7 @@ from newsletter.mailing.stop import AskedToStopError, Stop
 from newsletter.mailing.tables import chunk
 from newsletter.providers.base import BatchCarrier, MessageCarrier
 
+_MOMENT = 0.05  # seconds, after which a row that somebody looked at is free again
 _STEP = 0.5  # seconds; how often a wait looks whether somebody wants to stop
 
 
@@ -57,6 +58,7 @@ class Workshop:
     _lane: threading.local = field(default_factory=threading.local)
     _logs: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _held: Lease | None = None
+    _told: str = ""
 
     def __enter__(self) -> Self:
         with writing(self.engine) as connection:
@@ -100,6 +102,12 @@ class Workshop:
         finally:
             self.under_way.discard(key)
 
+    def tell(self, line: str) -> None:
+        """Say something, unless it was said just now: all lanes meet the same lost server."""
+        if line != self._told:
+            self._told = line
+            self.say(line)
+
     def deal(self, mailing: int, work: Callable[[], None]) -> None:
         """Do a piece of work for a mailing; what would go wrong with every chunk stops the mailing, for everybody."""
         try:
@@ -109,21 +117,24 @@ class Workshop:
         except StoppedError as error:
             self._stop_mailing(mailing, str(error))
         except NewsletterError as error:
-            self.say(str(error))  # the database, mostly; the next chore makes another job
+            self.tell(str(error))  # the database, mostly; the next chore makes another job
         except Exception as error:  # noqa: BLE001 - a fault of ours must not be met once for every chunk
             traceback.print_exc()
             self._stop_mailing(mailing, f"stopped by a fault of the program: {type(error).__name__}: {error}")
 
     def _stop_mailing(self, mailing: int, reason: str) -> None:
-        self.say(reason)
+        self.tell(reason)
         self.clear(mailing)
         with contextlib.suppress(NewsletterError):  # then it is tried, and stopped, again
             ledger.mark_stopped(self.engine, mailing, reason)
 
     def _carry(self, mailing: int, seq: int) -> None:
         with self.bench(mailing) as bench:
-            claim = self._claim(bench, seq) if bench else None
-            if bench is None or claim is None:
+            if bench is None:
+                return
+            claim = self._claim(bench, seq)
+            if claim is None:
+                self._finish(bench)  # it may have been the last one, and all of its readers have left
                 return
             self.tokens.add(claim.token)
             result = self._hand_over(bench, claim)
@@ -135,22 +146,26 @@ class Workshop:
 
     def _claim(self, bench: Bench, seq: int) -> Claim | None:
         """Claim a chunk when the carrier may be called; None when it is not ready."""
-        while self._is_ready(bench, seq):
+        provider = bench.order.provider
+        paced = isinstance(provider, BatchCarrier) and provider.rate is not None
+        while not paced or self._is_ready(bench, seq):
             bench.look(self.clock())
-            if isinstance(bench.order.provider, BatchCarrier):
+            if paced:
                 bench.speed.wait()
             if self.stop():
                 self._enqueue(bench, seq)
                 raise AskedToStopError
             found = claims.claim(bench.taker, self.clock(), only=seq)
-            if not isinstance(found, Held):
+            if isinstance(found, Claim) or (found is None and not self._is_ready(bench, seq)):
                 return found
-            while self.clock() < found.until and not self.stop():
+            until = found.until if found else self.clock()  # None: somebody had the row locked for a moment
+            self.sleep(_MOMENT)
+            while self.clock() < until and not self.stop():
                 self.sleep(_STEP)
         return None
 
     def _is_ready(self, bench: Bench, seq: int) -> bool:
-        """Look before a call of the agreed rate is spent. A job that came too early is made again."""
+        """Say whether a chunk may be claimed now. A job that came too early is made again."""
         own = (chunk.c.mailing == bench.taker.mailing.id, chunk.c.seq == seq, chunk.c.state == "ready")
         with reading(self.engine) as connection:
             row = connection.execute(select(chunk.c.not_before).where(*own)).one_or_none()
@@ -195,7 +210,7 @@ class Workshop:
         try:
             bench.pace.after(result, claim)
         except TryLaterError as error:
-            self.say(f"{bench.name}: {error}")
+            self.tell(f"{bench.name}: {error}")
             self.clear(claim.mailing)
             with writing(self.engine) as connection:
                 until = self.clock() + dt.timedelta(seconds=LONGEST_WAIT)
@@ -215,7 +230,7 @@ class Workshop:
         with writing(self.engine) as connection:
             finished = ledger.mark_finished(connection, one.id, self.clock())
         if finished:
-            self.say(f"{one.name}: nothing is left to send")
+            self.tell(f"{one.name}: nothing is left to send")
             self.clear(one.id)
 
     @contextlib.contextmanager
@@ -240,7 +255,7 @@ class Workshop:
             return None
         pace = Pace(self.clock, self.sleep, self.stop, self.chance)
         bench = self._benches[mailing] = make_bench(self.engine, one, self.order_for, self.held, pace)
-        self.say(f"{one.name}: at work on it")
+        self.tell(f"{one.name}: at work on it")
         return bench
 
     def clear(self, mailing: int | None = None) -> None:

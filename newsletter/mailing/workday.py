@@ -39,7 +39,7 @@ def run(
                 try:
                     queue.serve(parameters, shop.carry, lanes, shop.stop)
                 except TryLaterError as error:
-                    shop.say(f"{file_of(shop.engine)}: {error}; waiting for it")
+                    shop.tell(f"{file_of(shop.engine)}: {error}; waiting for it")
                     _wait_for_server(shop, seconds)
         finally:
             over.set()
@@ -53,7 +53,7 @@ def _keep(shop: Workshop, also: Callable[[], None], every: float, over: threadin
             try:
                 do()
             except NewsletterError as error:
-                shop.say(str(error))
+                shop.tell(str(error))
         over.wait(every)
 
 

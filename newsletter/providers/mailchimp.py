@@ -38,6 +38,7 @@ from newsletter.providers.terms import ApiTerms
 from newsletter.source import refused
 
 _DRAFT = "save"
+_NOT_TAKEN = "mailchimp did not take this address into the campaign's segment"
 _ON_ITS_WAY = frozenset({"schedule", "sending", "sent"})
 _TRACKING = dict.fromkeys(("opens", "html_clicks", "text_clicks", "goal_tracking", "ecomm360"), False)
 
@@ -121,20 +122,21 @@ class Mailchimp(ApiCarrier):
             return error.receipt
 
     def lookup(self, batch: Batch) -> Mapping[int, Outcome] | None:
-        """Ask what became of the batch's campaign: once it is on its way, all its readers are; a draft is nobody's."""
+        """Ask what became of the batch's campaign: on its way, it reaches all in its segment; a draft is nobody's."""
         try:
-            begun = _begun(self._campaigns(opaque(batch.key)))
+            begun = self._begun(batch, self._campaigns(opaque(batch.key)))
         except (NotYetError, ProviderStoppedError):
             return None
         if begun is None:
             return {}
         if begun.outcome is Outcome.UNKNOWN:
             return None
-        return {recipient.reader: Outcome.ACCEPTED for recipient in batch.recipients}
+        fates = {reader: outcome for reader, (outcome, _) in begun.exceptions.items()}
+        return {recipient.reader: fates.get(recipient.reader, Outcome.ACCEPTED) for recipient in batch.recipients}
 
     def _deliver(self, batch: Batch) -> Receipt:
         title = opaque(batch.key)
-        begun = _begun(self._campaigns(title))
+        begun = self._begun(batch, self._campaigns(title))
         if begun is not None:
             return begun
         fields = fields_of(batch, batch.merge.subject, batch.merge.text, mailbox(batch.merge.sender)[0])
@@ -144,7 +146,7 @@ class Mailchimp(ApiCarrier):
             return Receipt(Outcome.REJECTED, "mailchimp takes none of these readers", exceptions=fates)
         segment = self._audience.segment(title, addresses, self._since())
         found = self._campaigns(title)  # again: preparing takes minutes, and a sender held for dead may have gone on
-        begun = _begun(found)
+        begun = self._begun(batch, found)
         if begun is not None:
             return begun
         campaign = self._put(found, self._campaign(batch, fields, segment))
@@ -164,6 +166,16 @@ class Mailchimp(ApiCarrier):
             fields="campaigns.id,campaigns.status,campaigns.settings.title,total_items",
         )
         return [one for one in found if (one.get("settings") or {}).get("title") == title]
+
+    def _begun(self, batch: Batch, campaigns: Sequence[Mapping[str, Any]]) -> Receipt | None:
+        """Say what became of a batch that is no draft any more, and of those whom Mailchimp did not take for it."""
+        begun = _begun(campaigns)
+        if begun is None or begun.outcome is Outcome.UNKNOWN:
+            return begun
+        addresses = [recipient.address for recipient in batch.recipients]
+        outside = self._audience.outsiders(opaque(batch.key), addresses, self._since())
+        refused = {one.reader: (Outcome.REJECTED, _NOT_TAKEN) for one in batch.recipients if one.address in outside}
+        return replace(begun, exceptions=refused)
 
     def _since(self) -> dt.datetime:
         return self._clock() - dt.timedelta(seconds=self.memory)

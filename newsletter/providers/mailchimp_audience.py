@@ -71,6 +71,19 @@ class Audience:
             raise NotYetError(f"mailchimp has not brought the segment up to date yet ({odd} readers)", SETTLING)
         return segment
 
+    def outsiders(self, name: str, addresses: Iterable[str], since: dt.datetime) -> frozenset[str]:
+        """Return which addresses were not brought into the segment of that name: its campaign did not reach them.
+
+        Whoever has left Mailchimp meanwhile is in no segment any more either, and does not count as one of them.
+        """
+        segment = self._find(name, since)
+        if segment is None:  # the campaign was not made by us, or its segment was deleted: nothing is known
+            return frozenset()
+        inside = self._members(segment)
+        missing = frozenset(address for address in addresses if address.lower() not in inside)
+        gone = self._gone() if missing else {}
+        return frozenset(address for address in missing if address.lower() not in gone)
+
     def _ensure(self, names: Mapping[str, str]) -> None:
         """Make the fields that the audience does not have. Another sender may be at it too."""
         with self._lock:
@@ -118,7 +131,7 @@ class Audience:
             return fates | _errors(said, {one.address.lower(): one.reader for one, _ in left})
         return fates
 
-    def _segment(self, name: str, since: dt.datetime) -> tuple[int, dict[str, str]]:
+    def _find(self, name: str, since: dt.datetime) -> int | None:
         found = self._calls.pages(
             f"{self._path}/segments",
             "segments",
@@ -126,9 +139,12 @@ class Audience:
             since_created_at=since.isoformat(timespec="seconds"),
             fields="segments.id,segments.name,total_items",
         )
-        known = [one["id"] for one in found if one.get("name") == name and isinstance(one.get("id"), int)]
-        if known:
-            return known[0], self._members(known[0])
+        return next((one["id"] for one in found if one.get("name") == name and isinstance(one.get("id"), int)), None)
+
+    def _segment(self, name: str, since: dt.datetime) -> tuple[int, dict[str, str]]:
+        known = self._find(name, since)
+        if known is not None:
+            return known, self._members(known)
         made = self._calls.ask("POST", f"{self._path}/segments", {"name": name, "static_segment": []}).get("id")
         if not isinstance(made, int):
             raise NotYetError("mailchimp made a segment and did not say which")

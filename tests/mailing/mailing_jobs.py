@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, NamedTuple
 
 import psycopg
@@ -15,7 +16,7 @@ class Job(NamedTuple):
     args: dict[str, Any]
     queueing_lock: str | None
     status: str
-    scheduled_at: object
+    scheduled_at: dt.datetime | None
 
 
 def tamper(house: House, statement: str) -> None:
@@ -30,3 +31,8 @@ def jobs(house: House) -> list[Job]:
             "SELECT task_name, args, queueing_lock, status, scheduled_at FROM procrastinate_jobs ORDER BY id"
         )
         return [Job(*row) for row in rows]
+
+
+def remove(house: House, job: Job) -> None:
+    with psycopg.connect(house.url, options=f"-c search_path={SCHEMA}") as connection:
+        connection.execute("DELETE FROM procrastinate_jobs WHERE queueing_lock = %s", [job.queueing_lock])

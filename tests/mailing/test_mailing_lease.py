@@ -278,8 +278,11 @@ def test_the_flight_log_says_in_one_line_when_the_book_cannot_be_read(house: Hou
             flights.take_off(claim, 0, claim.letters[0])
     other.execute("ALTER TABLE elsewhere RENAME TO consent")
     other.close()
-    with reading(house.engine) as connection:
-        flight.forget(connection, held.owner)
+    flight.tidy(house.engine)
+    assert list(house.root.glob("newsletter.db-flight-*"))
+    with writing(house.engine) as connection:
+        lease.release(connection, held, NOON)
+    flight.tidy(house.engine)
     assert not list(house.root.glob("newsletter.db-flight-*"))
 
 

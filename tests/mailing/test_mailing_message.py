@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mailing_house import NOON, House, edition, settings
 from mailing_parsed import SECRET, compiler, parse
 
-from newsletter.edition.model import NAME, PREFERENCES, TOKENS, UNSUBSCRIBE, Edition, Piece, SubjectKeys
+from newsletter.edition.model import NAME, TOKENS, Edition, Piece, SubjectKeys
 from newsletter.errors import NewsletterError
 from newsletter.mailing import encode, message
 from newsletter.mailing.message import Compiler
@@ -159,12 +159,16 @@ def test_a_merge_holds_tokens_that_every_recipient_has_values_for() -> None:
     used = set(
         re.findall("__NL_[A-Z_]+?__", " ".join([merge.html, merge.text, *(value for _, value in merge.headers)]))
     )
-    assert used == set(recipient.values) == {
-        NAME,
-        message.PREFERENCES_TOKEN,
-        message.MESSAGE,
-        message.UNSUBSCRIBE_TOKEN,
-    }
+    assert (
+        used
+        == set(recipient.values)
+        == {
+            NAME,
+            message.PREFERENCES_TOKEN,
+            message.MESSAGE,
+            message.UNSUBSCRIBE_TOKEN,
+        }
+    )
     assert not any(re.search("[\r\n]", value) for _, value in merge.headers)
     # Put together on the carrier's side, the headers are those of a message composed here.
     filled = dict(merge.headers)

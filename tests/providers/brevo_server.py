@@ -53,7 +53,7 @@ class BrevoServer(ProviderServer):
         self.page_size = 2500
 
     def carrier(self, clock: Callable[[], dt.datetime]) -> Brevo:
-        given = {"name": "brevo", "key": "env:BREVO_KEY", "base_url": self.url, "timeout": 0.3}
+        given = {"name": "brevo", "key": "env:BREVO_KEY", "base_url": self.url, "timeout": self.timeout}
         return Brevo(BrevoSettings.model_validate(given), self._carrier_key, clock)
 
     def sends(self, seen: Seen) -> bool:

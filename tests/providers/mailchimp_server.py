@@ -67,8 +67,13 @@ class MailchimpServer(ProviderServer):
         self.wrong: list[dict[str, str]] = []  # what the checklist of every campaign complains of
         self._carrier_key = key
 
-    def carrier(self, clock: Callable[[], dt.datetime], timeout: float = 0.3) -> Mailchimp:
-        given = {"name": "mailchimp", "audience": AUDIENCE, "key": "env:MAILCHIMP_KEY", "timeout": timeout}
+    def carrier(self, clock: Callable[[], dt.datetime], timeout: float | None = None) -> Mailchimp:
+        given = {
+            "name": "mailchimp",
+            "audience": AUDIENCE,
+            "key": "env:MAILCHIMP_KEY",
+            "timeout": timeout or self.timeout,
+        }
         settings = MailchimpSettings.model_validate({**given, "base_url": self.url})
         return Mailchimp(settings, self._carrier_key, clock)
 

@@ -46,7 +46,13 @@ class MailgunServer(ProviderServer):
         self._carrier_key = key
 
     def carrier(self, clock: Callable[[], dt.datetime]) -> Mailgun:
-        given = {"name": "mailgun", "domain": DOMAIN, "key": "env:MAILGUN_KEY", "base_url": self.url, "timeout": 0.3}
+        given = {
+            "name": "mailgun",
+            "domain": DOMAIN,
+            "key": "env:MAILGUN_KEY",
+            "base_url": self.url,
+            "timeout": self.timeout,
+        }
         return Mailgun(MailgunSettings.model_validate(given), self._carrier_key, clock)
 
     def sends(self, seen: Seen) -> bool:

@@ -38,7 +38,13 @@ class MailjetServer(ProviderServer):
         self.blocked: list[tuple[str, str]] = []
 
     def carrier(self, clock: Callable[[], dt.datetime]) -> Mailjet:
-        given = {"name": "mailjet", "api_key": API_KEY, "key": "env:MAILJET_KEY", "base_url": self.url, "timeout": 0.3}
+        given = {
+            "name": "mailjet",
+            "api_key": API_KEY,
+            "key": "env:MAILJET_KEY",
+            "base_url": self.url,
+            "timeout": self.timeout,
+        }
         return Mailjet(MailjetSettings.model_validate(given), self._carrier_key, clock)
 
     def sends(self, seen: Seen) -> bool:

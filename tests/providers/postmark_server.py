@@ -34,7 +34,7 @@ class PostmarkServer(ProviderServer):
         self.handling = "Custom"
 
     def carrier(self, clock: Callable[[], dt.datetime], **settings: object) -> Postmark:
-        given = {"name": "postmark", "key": "env:KEY", "base_url": self.url, "timeout": 0.3, **settings}
+        given = {"name": "postmark", "key": "env:KEY", "base_url": self.url, "timeout": self.timeout, **settings}
         return Postmark(PostmarkSettings.model_validate(given), self.key, clock)
 
     def sends(self, seen: Seen) -> bool:

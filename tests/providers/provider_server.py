@@ -64,6 +64,7 @@ class ProviderServer(WebServer):
     """
 
     merges: ClassVar[bool] = True  # whether one request carries many readers
+    timeout = 0.3  # seconds that its carrier waits for an answer
 
     def __init__(self) -> None:
         super().__init__()

@@ -39,7 +39,7 @@ class ResendServer(ProviderServer):
         ]
 
     def carrier(self, clock: Callable[[], dt.datetime]) -> Resend:
-        given = {"name": "resend", "key": "env:RESEND_KEY", "base_url": self.url, "timeout": 0.3}
+        given = {"name": "resend", "key": "env:RESEND_KEY", "base_url": self.url, "timeout": self.timeout}
         return Resend(ResendSettings.model_validate(given), self._carrier_key, clock)
 
     def sends(self, seen: Seen) -> bool:

@@ -41,7 +41,7 @@ class SendgridServer(ProviderServer):
         self.marks: dict[str, dict[str, Any]] = {}
 
     def carrier(self, clock: Callable[[], dt.datetime], **settings: object) -> Sendgrid:
-        given = {"name": "sendgrid", "key": "env:KEY", "base_url": self.url, "timeout": 0.3, **settings}
+        given = {"name": "sendgrid", "key": "env:KEY", "base_url": self.url, "timeout": self.timeout, **settings}
         return Sendgrid(SendgridSettings.model_validate(given), self.key, clock)
 
     def sends(self, seen: Seen) -> bool:

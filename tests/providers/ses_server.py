@@ -89,7 +89,7 @@ class SesServer(ProviderServer):
             "access_key": ACCESS_KEY,
             "key": "env:AWS_SECRET_ACCESS_KEY",
             "base_url": self.url,
-            "timeout": 0.3,
+            "timeout": self.timeout,
             **settings,
         }
         return self.kind(self.settings_kind.model_validate(given), self._carrier_key, clock)  # type: ignore[call-arg]
