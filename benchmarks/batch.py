@@ -12,6 +12,11 @@ from pathlib import Path
 
 import bench
 
+from newsletter.database.engine import open_database
+from newsletter.mailing import dispatch
+from newsletter.mailing.dispatch import Order, Progress
+from newsletter.providers.registry import open_provider
+
 LATENCY = 0.05  # seconds that the API takes for a request
 CONNECTIONS = 4  # as Mailgun's are unless the settings say otherwise
 ANSWER = '{"id": "<20160422.1@mg.example.org>", "message": "Queued. Thank you."}'
@@ -69,11 +74,6 @@ def measure(root: Path, readers: int) -> tuple[object, ...]:
 
 def send(root: Path) -> None:
     """Send, and print requests, seconds of the freeze, seconds from the first to the last reader, and peak MB."""
-    from newsletter.database.engine import open_database
-    from newsletter.mailing import dispatch
-    from newsletter.mailing.dispatch import Order, Progress
-    from newsletter.providers.registry import open_provider
-
     project, edition = bench.edition_of(root)
     carrier = open_provider(project.settings.provider, root, project.source)
     order = Order(open_database(project.settings.database, root), project, edition, bench.LIST, carrier)

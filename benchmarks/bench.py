@@ -20,13 +20,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from sqlalchemy import insert
+
 from newsletter import config
 from newsletter.config import Project
+from newsletter.database.engine import open_database, writing
 from newsletter.desk.readers import open_readers
 from newsletter.edition.model import Edition
 from newsletter.edition.render import make_edition
 from newsletter.issue.countries import Countries
 from newsletter.issue.load import load
+from newsletter.subscribers.tables import reader, subscription
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = Path(__file__).resolve().parent
@@ -78,11 +82,6 @@ def enrol(root: Path, readers: int) -> None:
 
 def enrol_many(root: Path, readers: int) -> None:
     """Write invented readers straight into the book, a million in seconds; every fifth follows Burundi and Syria."""
-    from sqlalchemy import insert
-
-    from newsletter.database.engine import open_database, writing
-    from newsletter.subscribers.tables import reader, subscription
-
     project = config.load(root)
     engine = open_database(project.settings.database, root)
     now = dt.datetime.now(dt.UTC)

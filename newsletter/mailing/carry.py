@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from newsletter.database.engine import writing
-from newsletter.errors import StoppedError
+from newsletter.errors import StoppedError, TryLaterError
 from newsletter.mailing import bucket, ledger, outcomes
 from newsletter.mailing.claims import Taker, carrier_name, rest_state
 from newsletter.mailing.ledger import IN_DOUBT
@@ -22,6 +23,8 @@ CUT_SHORT = "the sender broke off while this was under way"
 GIVEN_UP = f"put off for more than {GIVE_UP_AFTER.days} days, last: "
 
 AGAIN = (Guard.REPEATABLE, Guard.KEY)  # with these, what is in doubt is handed over again
+
+_STEP = 0.5  # seconds between two tries
 
 Fate = tuple[Outcome, str]
 Clock = Callable[[], dt.datetime]
@@ -56,6 +59,7 @@ class Carriage:
     worked: bool = False
     streak: Streak = field(default_factory=Streak)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    patience: float = 0.0  # seconds
 
     def add(self, fate: Fate, letters: Sequence[Letter] = ()) -> None:
         """Count an outcome, of one message or one batch."""
@@ -97,7 +101,20 @@ class Carriage:
         return fate
 
     def settle(self, claim: Claim, result: Result) -> None:
-        """Write a claim's outcome; where the carrier asked for patience, everybody has it."""
+        """Write a claim's outcome; where the carrier asked for patience, everybody has it.
+
+        A database server that is away is waited for as long as `patience` says: only we know what became of the claim.
+        """
+        give_up = time.monotonic() + self.patience
+        while True:
+            try:
+                return self._settle(claim, result)
+            except TryLaterError:
+                if time.monotonic() >= give_up:
+                    raise
+                time.sleep(_STEP)
+
+    def _settle(self, claim: Claim, result: Result) -> None:
         now = self.clock()
         with writing(self.taker.engine) as connection:
             outcomes.settle_in(connection, claim, result, now)

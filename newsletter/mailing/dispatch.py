@@ -53,6 +53,8 @@ class Summary:
     nothing_to_do: bool = False
 
 
+PATIENCE = 30.0  # seconds that a run waits for a database server, to write down what it did
+
 Told = Callable[[Progress], None]
 
 
@@ -198,6 +200,7 @@ def _carry_all(order: Order, one: Mailing, held: Lease, told: Told | None, pace:
         wait=pace.wait_for,
         started=one.started_at,
         worked=counter.start.accepted > 0,
+        patience=PATIENCE if order.engine.dialect.name == "postgresql" else 0.0,
     )
     speed = Speed(order.engine, order.provider, pace.clock, pace.sleep, pace.stop)
     crew = Crew(taker, carriage, pace, speed, counter.add, order.still)
