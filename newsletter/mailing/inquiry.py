@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, and_, exists, func, insert, or_, select, update
 
 from newsletter.database.engine import reading, writing
-from newsletter.errors import NewsletterError
+from newsletter.errors import NewsletterError, TryLaterError
 from newsletter.mailing import audience, encode, lease, ledger
 from newsletter.mailing.carry import make_batch
 from newsletter.mailing.lease import Lease
@@ -104,6 +104,8 @@ def take_word(engine: Engine, one: Mailing, verdicts: Mapping[int, bool], by: st
             raise NewsletterError(f"{one.name}: not unknown: {listed}; 'newsletter status {one.name}' lists who is")
         for row, letters in doubted:
             told = {letter: _verdict(verdicts[letter.reader], by) for letter in letters if letter.reader in verdicts}
+            if told and not _is_as_it_was(connection, row):
+                raise TryLaterError(f"{one.name}: somebody is settling the same readers right now; say it again")
             if told:
                 _resolve(connection, row, letters, told, now)
         for reader, has_it in sorted(verdicts.items()):
