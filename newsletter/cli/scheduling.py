@@ -43,8 +43,8 @@ def run(once: bool, every: float) -> None:
     """Do what is due, again and again.
 
     One process that stays, until Ctrl-C or a polite kill. It sends what is on the agenda, goes on with mailings that
-    wait for readers the carrier put off, and tidies. It leaves alone what is paused, stopped or cancelled, and what has
-    grown too old. A line says each thing it did.
+    wait for readers the carrier put off, takes in bounces, and tidies. It leaves alone what is paused, stopped or
+    cancelled, and what has grown too old. A line says each thing it did.
     """
     from newsletter.desk import service  # noqa: PLC0415
     from newsletter.desk.project import clock, open_desk  # noqa: PLC0415

@@ -16,7 +16,9 @@ _COLOURS = {"block": "red", "warn": "yellow", "info": "cyan"}
 
 
 def size(count: int) -> str:
-    """Write a number of bytes as an editor reads it: 61.4 kB (of 1,000 bytes, as mail programs count)."""
+    """Write a number of bytes as an editor reads it: 61.4 kB, 25 MB (of 1,000, as mail programs count)."""
+    if count >= 1_000_000:
+        return f"{count / 1_000_000:.3g} MB"
     return f"{count / 1000:.1f} kB" if count >= 1000 else f"{count} bytes"
 
 
