@@ -6,7 +6,6 @@ POST /v3/{domain}/messages, GET /v3/{domain}/events and GET /v4/domains/{domain}
 
 from __future__ import annotations
 
-import json
 import re
 import urllib.parse
 from collections.abc import Iterator, Mapping
@@ -202,8 +201,7 @@ class Mailgun(ApiCarrier):
             yield "o:testmode", "yes"
         yield "v:reader", f"%recipient.{names.prefix}reader%"
         yield "v:chunk", opaque(batch.key)
-        values = {recipient.address: names.values(recipient) for recipient in batch.recipients}
-        yield "recipient-variables", json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+        yield "recipient-variables", names.values(batch.recipients)
 
     def _first_page(self, batch: Batch) -> str:
         query = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from json.encoder import encode_basestring
 
 from newsletter.providers.base import Batch, Recipient
 
@@ -28,11 +28,6 @@ class Variables:
     escaped: Mapping[str, str]
     starts: Mapping[str, str]
 
-    @cached_property
-    def fixed(self) -> Mapping[str, str]:
-        """Return the variables that are the same for everybody."""
-        return {name: start for start, name in self.starts.items()}
-
     def place(self, content: str) -> str:
         """Write the tokens of a text as Mailgun's variables, and keep from it what only looks like one."""
         return self._place(content, self.tokens)
@@ -41,15 +36,20 @@ class Variables:
         """Do the same for html."""
         return self._place(content, {**self.tokens, **self.escaped})
 
-    def values(self, recipient: Recipient) -> dict[str, str]:
-        """Return what a reader's variables stand for."""
-        own = recipient.values
-        made = {f"{self.prefix}reader": str(recipient.reader), **self.fixed}
-        for token, name in self.tokens.items():
-            made[name] = value = own[token]
-            if token in self.escaped:
-                made[self.escaped[token]] = html.escape(value)
-        return made
+    def values(self, recipients: Iterable[Recipient]) -> str:
+        """Write what the readers' variables stand for, in JSON: a thousand readers a request, so line by line."""
+        fixed = "".join(f",{encode_basestring(name)}:{encode_basestring(start)}" for start, name in self.starts.items())
+        names = [(token, f',"{name}":', self.escaped.get(token)) for token, name in self.tokens.items()]
+        lines = []
+        for recipient in recipients:
+            line = f'{encode_basestring(recipient.address)}:{{"{self.prefix}reader":"{recipient.reader}"{fixed}'
+            for token, name, in_html in names:
+                value = recipient.values[token]
+                line += name + encode_basestring(value)
+                if in_html:
+                    line += f',"{in_html}":{encode_basestring(html.escape(value))}'
+            lines.append(line + "}")
+        return "{" + ",".join(lines) + "}"
 
     def _place(self, content: str, names: Mapping[str, str]) -> str:
         written = _THEIR_VARIABLES.sub(lambda found: f"%recipient.{self.starts[found[0]]}%", content)
