@@ -41,7 +41,6 @@ class Crew:
     error: BaseException | None = None
     busy: bool = False
     _idle: int = 0
-    _over: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ended: threading.Event = field(default_factory=threading.Event)
     _looked: dt.datetime | None = None
@@ -78,7 +77,7 @@ class Crew:
 
     def _lane(self, lane: int, lanes: int) -> None:
         pending: tuple[Claim, Result] | None = None
-        with flight.flight_log(self.taker.engine, self.taker.held, lane) as flights:
+        with self._flights(lane) as flights:
             try:
                 while True:
                     self._may_go_on()
@@ -101,11 +100,17 @@ class Crew:
                     with contextlib.suppress(LostLeaseError):  # or it was settled, and only the answer to that is lost
                         self.carriage.settle(*pending)
 
+    def _flights(self, lane: int) -> contextlib.AbstractContextManager[FlightLog | None]:
+        """Open a lane's log; a batch leaves as a whole, so its claim says all there is to say."""
+        if isinstance(self.taker.provider, BatchCarrier):
+            return contextlib.nullcontext()
+        return flight.flight_log(self.taker.engine, self.taker.held, lane)
+
     def _claim(self, done: tuple[Claim, Result] | None) -> Claim | Held | None:
         now = self.pace.clock()
         return claims.claim(self.taker, now, settle=done, other_end=self.pace.doubtful)
 
-    def _carry(self, claim: Claim, flights: FlightLog) -> tuple[Claim, Result] | None:
+    def _carry(self, claim: Claim, flights: FlightLog | None) -> tuple[Claim, Result] | None:
         """Carry a chunk; return it with its result when that may wait for the next claim's commit."""
         self.busy = True
         self._heard.add(claim.token)
@@ -114,7 +119,7 @@ class Crew:
         provider = self.taker.provider
         if isinstance(provider, BatchCarrier):
             result = carry_batch(self.carriage, provider, claim)
-        elif isinstance(provider, MessageCarrier):
+        elif isinstance(provider, MessageCarrier) and flights is not None:
             result = carry_messages(self.carriage, provider, claim, flights, self.speed)
         else:
             raise TypeError(f"{type(provider).__name__} carries neither messages nor batches")
@@ -148,11 +153,8 @@ class Crew:
             self._idle += 1
             last = self._idle == lanes
         try:
-            if self._over:
-                return False
-            if not last:
-                self._ended.wait(_IDLE)
-                return not self._over
+            if not last or self._ended.is_set():
+                return not self._ended.wait(_IDLE)
             now = self.pace.clock()
             with reading(self.taker.engine) as connection:
                 due = claims.next_due(connection, self.taker.mailing.id, now)
@@ -163,9 +165,8 @@ class Crew:
             elif others:
                 self._wait_for_others()
             else:
-                self._over = True
                 self._ended.set()
-            return not self._over
+            return not self._ended.is_set()
         finally:
             with self._lock:
                 self._idle -= 1

@@ -191,17 +191,12 @@ def hold(connection: Connection, held: Lease, now: dt.datetime) -> None:
         renew(connection, held, now)
 
 
-def release(connection: Connection, held: Lease, now: dt.datetime) -> bool:
-    """Give the lease back; return whether nothing is under way under it.
-
-    If a chunk could not be settled, let the lease run out, and its sender be known, instead.
-    """
+def release(connection: Connection, held: Lease, now: dt.datetime) -> None:
+    """Give the lease back. If a chunk could not be settled, let the lease run out, and its sender be known, instead."""
     table = _table(held)
     mine = exists().where(chunk.c.owner == held.owner)
-    gone = connection.execute(delete(table).where(table.c.owner == held.owner, ~mine)).rowcount
-    if not gone:
-        connection.execute(update(table).where(table.c.owner == held.owner).values(lease_until=now))
-    return bool(gone)
+    connection.execute(delete(table).where(table.c.owner == held.owner, ~mine))
+    connection.execute(update(table).where(table.c.owner == held.owner).values(lease_until=now))
 
 
 def _table(held: Lease) -> Table:

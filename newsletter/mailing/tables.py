@@ -80,19 +80,27 @@ delivery = Table(
     sqlite_with_rowid=False,
 )
 
+
+def _process() -> tuple[Column[Any], ...]:
+    """Return the columns that tell one process from all others, and how long its word holds."""
+    return (
+        Column("host", String(255), nullable=False),
+        Column("boot", String(64), nullable=False),
+        Column("space", String(64), nullable=False),
+        Column("pid", Integer, nullable=False),
+        Column("born", String(32), nullable=False),
+        Column("since", Moment, nullable=False),
+        Column("lease_until", Moment, nullable=False),
+    )
+
+
 # Who is sending, or died while sending. host, boot, space, pid and born tell one process from all others (lease.py).
 sender = Table(
     "sender",
     metadata,
     Column("owner", String(32), primary_key=True),
     Column("mailing", Integer, ForeignKey("mailing.id", ondelete="CASCADE"), nullable=False, unique=True),
-    Column("host", String(255), nullable=False),
-    Column("boot", String(64), nullable=False),
-    Column("space", String(64), nullable=False),
-    Column("pid", Integer, nullable=False),
-    Column("born", String(32), nullable=False),
-    Column("since", Moment, nullable=False),
-    Column("lease_until", Moment, nullable=False),
+    *_process(),
     sqlite_with_rowid=False,
 )
 
@@ -101,13 +109,7 @@ worker = Table(
     "worker",
     metadata,
     Column("owner", String(32), primary_key=True),
-    Column("host", String(255), nullable=False),
-    Column("boot", String(64), nullable=False),
-    Column("space", String(64), nullable=False),
-    Column("pid", Integer, nullable=False),
-    Column("born", String(32), nullable=False),
-    Column("since", Moment, nullable=False),
-    Column("lease_until", Moment, nullable=False),
+    *_process(),
     sqlite_with_rowid=False,
 )
 

@@ -6,18 +6,15 @@ segment or as the password of basic authentication.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime as dt
-import hmac
 import json
 import re
-import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
 from newsletter.providers.base import one_line
-from newsletter.providers.feedback import Feedback, ForgedFeedbackError, HookCall, Report
+from newsletter.providers.feedback import Feedback, HookCall, Report
+from newsletter.providers.secret_address import check_secret
 
 # Bounce types by the vendor's page on bounces (2026). All that is not named here is a bounce that may pass.
 _HARD = frozenset({"HardBounce", "BadEmailAddress"})
@@ -28,29 +25,13 @@ _STATUS = re.compile(r"\b[245]\.[0-9]{1,3}\.[0-9]{1,3}\b")
 
 def read(call: HookCall, secret: str) -> tuple[Feedback, ...]:
     """Read a report. Raises ForgedFeedbackError when it does not bring the secret."""
-    given = secret.encode()
-    known = hmac.compare_digest(_last_segment(call.url), given) | hmac.compare_digest(_password(call.headers), given)
-    if not secret or not known:
-        raise ForgedFeedbackError("postmark: a report came to an address without the right secret")
+    check_secret(call, secret, "postmark")
     try:
         said = json.loads(call.body)
     except (ValueError, RecursionError):
         return ()
     report = _report(said) if isinstance(said, dict) else None
     return () if report is None else (_feedback(said, report),)
-
-
-def _last_segment(url: str) -> bytes:
-    return urllib.parse.unquote(urllib.parse.urlsplit(url).path.rpartition("/")[2]).encode()
-
-
-def _password(headers: Mapping[str, str]) -> bytes:
-    kind, _, encoded = headers.get("authorization", "").partition(" ")
-    try:
-        pair = base64.b64decode(encoded, validate=True) if kind.lower() == "basic" else b""
-    except (binascii.Error, ValueError):
-        return b""
-    return pair.partition(b":")[2]
 
 
 def _report(said: Mapping[str, Any]) -> Report | None:

@@ -7,10 +7,9 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.header import decode_header, make_header
-from email.utils import parseaddr
 
 from newsletter.providers.base import Batch, Recipient, opaque
+from newsletter.providers.mailbox import mailbox
 
 # What Postmark puts into every message itself.
 _THEIR_HEADERS = re.compile(
@@ -110,7 +109,6 @@ def _json(text: str) -> str:
 
 def _mailbox(sender: str) -> str:
     """Write a From header's value as Postmark takes it: in UTF-8, with the name in quotes."""
-    encoded, address = parseaddr(sender)
-    name = str(make_header(decode_header(encoded)))
+    name, address = mailbox(sender)
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{quoted}" <{address}>' if name else address

@@ -12,11 +12,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from email.header import decode_header, make_header
-from email.utils import parseaddr
 from typing import Any
 
 from newsletter.providers.base import Batch, Recipient, opaque
+from newsletter.providers.mailbox import mailbox
 
 # Headers that the OpenAPI (January 2026) forbids, and what SendGrid puts into every message itself.
 _THEIR_HEADERS = re.compile(
@@ -45,8 +44,7 @@ def write(batch: Batch, *, test_mode: bool) -> bytes:
     """Write the request's body: the same bytes for the same batch."""
     merge = batch.merge
     tags = _tags(batch)
-    name, address = parseaddr(merge.sender)
-    shown = str(make_header(decode_header(name)))
+    shown, address = mailbox(merge.sender)
     said: dict[str, Any] = {
         "personalizations": list(_personalizations(batch, tags)),
         "from": {"email": address, "name": shown} if shown else {"email": address},
