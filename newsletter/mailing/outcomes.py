@@ -35,6 +35,8 @@ _CLOSE = update(attempt).where(attempt.c.token == bindparam("of_token"))
 
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:\[\]]+@[^\s<>\"'(),;:\[\]]+")
 
+_LONGEST = 2000  # characters
+
 Fates = Mapping[Letter, tuple[Outcome, str]]
 
 
@@ -71,9 +73,10 @@ class Claim:
 def without_addresses(detail: str) -> str:
     """Take addresses out of what a carrier said: the ledger holds readers' ids and nothing else of them.
 
-    What no database stores (NUL, half of a surrogate pair, both of which JSON can say) is replaced.
+    What no database stores (NUL, half of a surrogate pair, both of which JSON can say) is replaced, and what nobody
+    would read to its end is cut.
     """
-    return _ADDRESS.sub("(address)", detail.replace("\0", "?").encode("utf-8", "replace").decode())
+    return _ADDRESS.sub("(address)", detail[:_LONGEST].replace("\0", "?").encode("utf-8", "replace").decode())
 
 
 def note(
