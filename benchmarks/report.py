@@ -33,6 +33,9 @@ sink needs a core for itself.""",
 
 A stand-in for Mailgun's API on loopback answers each request after 50 ms. The ideal is requests x 50 ms /
 connections: what it would take if nothing else took any time.""",
+    "distributed": """## Sending by two workers
+
+The same through PostgreSQL, by two processes of `newsletter worker` on the same machine, with two connections each.""",
     "freeze": """## Freezing an audience
 
 Readers follow different countries, and some are suppressed. The freeze finds out who gets what, puts them in order
@@ -61,12 +64,17 @@ nowhere as unknown; django-newsletter counts a mailing as being sent for ever af
 of it.""",
 }
 
+ARGUMENTS = {
+    "smtp": ("--sessions", "1", "2", "--dkim", "off", "rsa-2048"),
+    "distributed": ("--connections", "2"),
+}
+
 
 def main() -> None:
     options = ["--quick"] if bench.quick(__doc__ or "") else []
     page = [HEAD]
     for name, text in PARTS.items():
-        command = ["benchmarks/" + name + ".py", *options]
+        command = ["benchmarks/" + name + ".py", *ARGUMENTS.get(name, ()), *options]
         printed = subprocess.run(
             [sys.executable, *command], cwd=bench.ROOT, check=True, stdout=subprocess.PIPE, text=True
         ).stdout

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from newsletter.config import Project
@@ -16,6 +18,7 @@ from newsletter.desk.watching import StillTheSame, stamps
 from newsletter.edition.render import make_edition
 from newsletter.errors import NewsletterError, TryLaterError
 from newsletter.mailing import queue, workday
+from newsletter.mailing.carry import lanes
 from newsletter.mailing.clocks import database_clock
 from newsletter.mailing.ledger import Mailing
 from newsletter.mailing.orders import Order
@@ -41,16 +44,19 @@ def work(desk: Desk, connections: int | None, say: Say) -> None:
             "a worker needs PostgreSQL (docs/distributed.md); with SQLite, 'newsletter run' sends what is due, and"
             " 'newsletter send' the rest"
         )
-    lanes = connections or open_carrier(desk).connections
+    carrier = open_carrier(desk)
+    number = connections or carrier.connections
     with stop_on_signals() as stop:
         engine = _opened(url, project, stop, say)
         if engine is None:
             return
         try:
-            shop = Workshop(engine, lambda one: order_for(project.root, engine, one), database_clock(engine), stop, say)
-            say(f"{lanes} connection{'s' * (lanes != 1)}, waiting for mailings in {file_of(engine)}")
+            calls = threading.BoundedSemaphore(number)
+            orders = partial(order_for, project.root, engine)
+            shop = Workshop(engine, orders, database_clock(engine), stop, say, connections=calls)
+            say(f"{number} connection{'s' * (number != 1)}, waiting for mailings in {file_of(engine)}")
             shift = service.Shift(project.root, shop.clock, stop, leave=True)
-            workday.run(shop, postgresql.parameters(url), lanes, lambda: _also(shift, say))
+            workday.run(shop, postgresql.parameters(url), lanes(carrier, number), lambda: _also(shift, say))
             say("stopped as asked")
         finally:
             engine.dispose()

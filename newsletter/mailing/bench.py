@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,7 +94,14 @@ def find(connection: Connection, identity: int) -> Mailing | None:
     return None if row is None else Mailing(*row)
 
 
-def make_bench(engine: Engine, one: Mailing, order_for: OrderFor, held: Lease, pace: Pace) -> Bench:
+def make_bench(
+    engine: Engine,
+    one: Mailing,
+    order_for: OrderFor,
+    held: Lease,
+    pace: Pace,
+    connections: threading.Semaphore | None = None,
+) -> Bench:
     """Make what a mailing's chunks are carried with.
 
     Raises StoppedError when it is another edition here than the one that was frozen, and when the mailing began so long
@@ -124,6 +132,7 @@ def make_bench(engine: Engine, one: Mailing, order_for: OrderFor, held: Lease, p
         wait=pace.wait_for,
         started=one.started_at,
         worked=ledger.status(engine, one.name)[0].accepted > 0,
+        connections=connections,
         sleep=pace.sleep,
     )
     speed = Speed(engine, order.provider, pace.clock, pace.sleep, pace.stop)

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from newsletter.database.engine import writing
 from newsletter.errors import StoppedError, TryLaterError
-from newsletter.mailing import bucket, ledger, outcomes
+from newsletter.mailing import bucket, claims, ledger, outcomes
 from newsletter.mailing.claims import Taker, carrier_name, rest_state
 from newsletter.mailing.ledger import IN_DOUBT
 from newsletter.mailing.letters import Letter
 from newsletter.mailing.message import Compiler
-from newsletter.mailing.outcomes import Claim, Result
+from newsletter.mailing.outcomes import PUT_BACK, Claim, Result
 from newsletter.mailing.streak import GIVE_UP_AFTER, Streak, is_late
-from newsletter.providers.base import Batch, BatchCarrier, Guard, Outcome, ProviderStoppedError, Receipt
+from newsletter.providers.base import Batch, BatchCarrier, Guard, Outcome, Provider, ProviderStoppedError, Receipt
 
 CUT_SHORT = "the sender broke off while this was under way"
 GIVEN_UP = f"put off for more than {GIVE_UP_AFTER.days} days, last: "
 
 AGAIN = (Guard.REPEATABLE, Guard.KEY)  # with these, what is in doubt is handed over again
+
+AHEAD = 2  # lanes that get a batch ready while those of all connections are under way
 
 _STEP = 0.5  # seconds between two tries
 
@@ -30,13 +33,14 @@ Fate = tuple[Outcome, str]
 Clock = Callable[[], dt.datetime]
 
 
-def make_batch(compiler: Compiler, key: str, letters: Sequence[Letter]) -> Batch:
-    """Make the batch of letters that all have one choice of subjects."""
+def make_batch(compiler: Compiler, carrier: BatchCarrier, key: str, letters: Sequence[Letter]) -> Batch:
+    """Make a carrier's batch of letters that all have one choice of subjects."""
+    merge = compiler.merge(letters[0].chosen, carrier.their_headers)
     return Batch(
         key=key,
         tag=compiler.edition.slug,
-        merge=compiler.merge(letters[0].chosen),
-        recipients=tuple(compiler.recipient(one.reader, one.address, one.name) for one in letters),
+        merge=merge,
+        recipients=compiler.recipients(merge, [(one.reader, one.address, one.name) for one in letters]),
         mailing=compiler.key,  # the issue and its list: the same issue on another list must not pass for this one
     )
 
@@ -60,11 +64,37 @@ class Carriage:
     streak: Streak = field(default_factory=Streak)
     lock: threading.RLock = field(default_factory=threading.RLock)
     patience: float = 0.0  # seconds
+    connections: threading.Semaphore | None = None  # as many as requests may be under way; None: one for each lane
+    rest_until: dt.datetime | None = None  # the carrier is left alone until then
+    over: bool = False  # whether a lane met what ends them all
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[bool]:
+        """Hold a connection to the carrier when one is free; False when nothing may leave any more, or not now."""
+        while self.connections is not None and not self.connections.acquire(timeout=_STEP):
+            if self.stopping():
+                yield False
+                return
+        try:
+            yield not (self.over or self.resting or self.stopping())
+        finally:
+            if self.connections is not None:
+                self.connections.release()
+
+    @property
+    def resting(self) -> bool:
+        """Whether the carrier is left alone after a try of some lane that brought nothing."""
+        return self.rest_until is not None and self.clock() < self.rest_until
+
+    def rest_after(self, claim: Claim, result: Result) -> None:
+        """Keep all lanes from a carrier that put one off, if that speaks of the carrier and not of the readers."""
+        if result.in_vain and (claim.fresh or result.asked):
+            self.rest_until = result.not_before
 
     def add(self, fate: Fate, letters: Sequence[Letter] = ()) -> None:
         """Count an outcome, of one message or one batch."""
         with self.lock:
-            self.streak.add(*fate, letters, late=self.is_late())
+            self.streak.add(*fate, letters, late=fate[0] is Outcome.REJECTED and self.is_late())
 
     def judge(self, claim: Claim, result: Result) -> None:
         """Raise StoppedError when the same answer came again and again; the result is settled by then.
@@ -128,17 +158,57 @@ def repeatable(fate: Fate) -> Fate:
     return (Outcome.DEFERRED, fate[1]) if fate[0] is Outcome.UNKNOWN else fate
 
 
+def lanes(provider: Provider, connections: int) -> int:
+    """Say how many lanes keep so many connections busy.
+
+    Some get their next batch ready while the others wait for an answer. Not where a crash would leave its readers
+    unknown, and not at an agreed rate, which one lane a connection keeps anyway; who wants one connection is not in a
+    hurry.
+    """
+    hurried = connections > 1 and provider.rate is None
+    return connections + AHEAD * (hurried and isinstance(provider, BatchCarrier) and provider.guard is not Guard.NONE)
+
+
 def carry_batch(on: Carriage, provider: BatchCarrier, claim: Claim) -> Result:
-    """Carry a chunk in one request; the result is still to be settled. Raises after settling what it can."""
+    """Carry a chunk in one request; the result is still to be settled. Raises after settling what it can.
+
+    When something came up before a connection was free, nothing leaves, and the result says that it was put back.
+    """
+    with _put_back_on_failure(on, claim):
+        batch = make_batch(on.compiler, provider, claim.key, claim.letters)
+    with on.connection() as free:
+        with _put_back_on_failure(on, claim):
+            if not free or not claims.may_leave(on.taker, claim, on.clock()):
+                return Result(0, {}, PUT_BACK)
+        result = _understood(on, provider, claim, _hand_over(on, provider, claim, batch))
+        on.rest_after(claim, result)  # before whoever waits for the connection has it
+    return result
+
+
+@contextlib.contextmanager
+def _put_back_on_failure(on: Carriage, claim: Claim) -> Iterator[None]:
     try:
-        receipt = provider.deliver(make_batch(on.compiler, claim.key, claim.letters))
-    except ProviderStoppedError as error:
-        on.settle(claim, Result(0, {}, "stopped", str(error)))
-        raise
+        yield
     except BaseException as error:
-        detail = f"{CUT_SHORT}: {type(error).__name__}"
-        on.settle(claim, _in_doubt(on, claim, Receipt(Outcome.UNKNOWN, detail)))
+        on.settle(claim, Result(0, {}, PUT_BACK, f"{CUT_SHORT}: {type(error).__name__}"))
         raise
+
+
+def _hand_over(on: Carriage, provider: BatchCarrier, claim: Claim, batch: Batch) -> Receipt:
+    try:
+        return provider.deliver(batch)
+    except BaseException as error:
+        on.over = True
+        if isinstance(error, ProviderStoppedError):
+            on.settle(claim, Result(0, {}, "stopped", str(error)))
+        else:
+            detail = f"{CUT_SHORT}: {type(error).__name__}"
+            on.settle(claim, _in_doubt(on, claim, Receipt(Outcome.UNKNOWN, detail)))
+        raise
+
+
+def _understood(on: Carriage, provider: BatchCarrier, claim: Claim, receipt: Receipt) -> Result:
+    """Say what an answer means, and count it."""
     if receipt.outcome is Outcome.REJECTED and not receipt.exceptions and len(claim.letters) > 1:
         return _refused_as_a_whole(on, claim, receipt)
     result = _interpret(on, claim, receipt)
@@ -158,6 +228,7 @@ def _refused_as_a_whole(on: Carriage, claim: Claim, receipt: Receipt) -> Result:
     if receipt.split:
         outcomes.split(on.taker.engine, claim, receipt.detail, on.clock())
         return Result(0, {}, "split", receipt.detail, settled=True)
+    on.over = True
     on.settle(claim, Result(0, {}, "refused", receipt.detail))
     raise StoppedError(
         f"stopped: the carrier refused {len(claim.letters)} readers in one answer: {receipt.detail}; nobody of"

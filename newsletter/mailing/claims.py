@@ -220,8 +220,15 @@ def _intend(connection: Connection, taker: Taker, row: AnyRow, letters: tuple[Le
 
 def _payload(mailing: Mailing, letters: Sequence[Letter]) -> str:
     """Hash all that a chunk's messages are made from."""
-    choices = {one.chosen: sorted(one.chosen) for one in letters}
-    made_from = [(one.reader, one.address, one.name, choices[one.chosen]) for one in letters]
+    choices = sorted({one.chosen for one in letters}, key=sorted)
+    number = {choice: place for place, choice in enumerate(choices)}
+    made_from = (
+        [sorted(choice) for choice in choices],
+        [number[one.chosen] for one in letters],
+        [one.reader for one in letters],
+        [one.address for one in letters],
+        [one.name for one in letters],
+    )
     return hashlib.sha256(f"{mailing.name}\n{mailing.digest}\n{made_from!r}".encode()).hexdigest()
 
 
@@ -232,6 +239,16 @@ def leavers(taker: Taker, claim: Claim, rest: Iterable[Letter]) -> Mapping[Lette
         row = connection.execute(_READ, {"of_mailing": claim.mailing, "of_chunk": claim.chunk}).one()
         found = waiting(connection, row, taker.mailing, taker.choices)
     return {wanted[one.reader]: why_not for one, why_not in found if why_not and one.reader in wanted}
+
+
+def may_leave(taker: Taker, claim: Claim, now: dt.datetime) -> bool:
+    """Say whether nothing came up since a chunk was claimed: a pause, a carrier that asks for patience, a leaver."""
+    with reading(taker.engine) as connection:
+        if _halted(connection, claim.mailing) or bucket.held_until(connection, carrier_name(taker.provider), now):
+            return False
+        if book_mark(connection) == claim.book:
+            return True
+    return not leavers(taker, claim, claim.letters)
 
 
 def _of(row: AnyRow) -> Mapping[str, object]:

@@ -14,6 +14,7 @@ from newsletter.mailing import claims, flight, lease, recovery
 from newsletter.mailing.carry import Carriage, carry_batch
 from newsletter.mailing.claims import HaltedError, Held, Taker
 from newsletter.mailing.flight import FlightLog
+from newsletter.mailing.garbage import collected_apart
 from newsletter.mailing.lease import LostLeaseError
 from newsletter.mailing.outcomes import Claim, Result
 from newsletter.mailing.pace import Pace
@@ -52,20 +53,24 @@ class Crew:
 
         Raises what the first lane raised that had to give up; the others ended after what they had under way.
         """
-        if lanes == 1:
-            self._guarded(0, 1)
-        else:
-            threads = [threading.Thread(target=self._guarded, args=(lane, lanes), daemon=True) for lane in range(lanes)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                while thread.is_alive():  # a join without end would keep signals waiting
-                    thread.join(_IDLE)
+        with collected_apart():
+            self._run(lanes)
         if self.error is not None:
             with contextlib.suppress(NewsletterError):  # then they are in doubt
                 recovery.free_unheard(self.taker.engine, self.taker.held, self._heard, self.pace.clock())
             raise self.error
         return self.busy
+
+    def _run(self, lanes: int) -> None:
+        if lanes == 1:
+            self._guarded(0, 1)
+            return
+        threads = [threading.Thread(target=self._guarded, args=(lane, lanes), daemon=True) for lane in range(lanes)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():  # a join without end would keep signals waiting
+                thread.join(_IDLE)
 
     def _guarded(self, lane: int, lanes: int) -> None:
         try:
@@ -81,6 +86,8 @@ class Crew:
             try:
                 while True:
                     self._may_go_on()
+                    if self.carriage.rest_until is not None:
+                        self.pace.until(self.carriage.rest_until)
                     if isinstance(self.taker.provider, BatchCarrier):
                         self.speed.wait()
                     try:

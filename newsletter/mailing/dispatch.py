@@ -19,7 +19,7 @@ from newsletter.edition.model import Edition
 from newsletter.errors import NewsletterError, StoppedError
 from newsletter.mailing import audience, encode, flight, headers, inquiry, lease, ledger, queue, recovery, resume
 from newsletter.mailing.audience import KIND
-from newsletter.mailing.carry import Carriage, make_batch
+from newsletter.mailing.carry import Carriage, lanes, make_batch
 from newsletter.mailing.claims import HaltedError, Taker
 from newsletter.mailing.crew import Crew
 from newsletter.mailing.heartbeat import beating
@@ -201,10 +201,11 @@ def _carry_all(order: Order, one: Mailing, held: Lease, told: Told | None, pace:
         started=one.started_at,
         worked=counter.start.accepted > 0,
         patience=PATIENCE if order.engine.dialect.name == "postgresql" else 0.0,
+        connections=threading.BoundedSemaphore(order.provider.connections),
     )
     speed = Speed(order.engine, order.provider, pace.clock, pace.sleep, pace.stop)
     crew = Crew(taker, carriage, pace, speed, counter.add, order.still)
-    busy = crew.work(order.provider.connections) or busy
+    busy = crew.work(lanes(order.provider, order.provider.connections)) or busy
     with writing(order.engine) as connection:
         ledger.mark_finished(connection, one.id, pace.clock())
     return busy
@@ -261,7 +262,7 @@ def _hand_over(compiler: Compiler, provider: Provider, address: str) -> Receipt:
     try:
         if isinstance(provider, BatchCarrier):
             letter = Letter(0, SAMPLE_READER, address, "", everything)
-            return provider.deliver(make_batch(compiler, f"{compiler.key}/0", [letter]))
+            return provider.deliver(make_batch(compiler, provider, f"{compiler.key}/0", [letter]))
         if isinstance(provider, MessageCarrier):
             return provider.deliver(compiler.compose(SAMPLE_READER, address, "", everything))
     finally:

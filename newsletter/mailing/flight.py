@@ -85,8 +85,10 @@ class _FileLog:
 
     def take_off(self, held: Claim, attempted: int, letter: Letter) -> int:
         os.pwrite(self._handle, _NOTE.pack(held.token.encode(), held.done_after(attempted), letter.seq), self._at)
-        with _explained(self._engine):
+        try:
             return int(self._driver.execute(_BOOK_MARK).fetchone()[0])
+        except Exception as error:
+            raise _explained(self._engine, error) from error
 
     def landed(self, letter: Letter) -> int | None:
         return letter.seq
@@ -101,8 +103,10 @@ class _RowLog:
 
     def take_off(self, held: Claim, attempted: int, letter: Letter) -> int:
         note = (held.done_after(attempted), letter.seq, held.mailing, held.chunk, held.token)
-        with _explained(self._engine):
+        try:
             row = self._driver.execute(_TAKE_OFF, note).fetchone()
+        except Exception as error:
+            raise _explained(self._engine, error) from error
         if row is None:
             raise LostLeaseError
         return int(row[0])
@@ -112,15 +116,9 @@ class _RowLog:
         return None
 
 
-@contextlib.contextmanager
-def _explained(engine: Engine) -> Iterator[None]:
+def _explained(engine: Engine, error: Exception) -> Exception:
     """Say what is wrong with the database in one line; the driver's own errors are meant."""
-    try:
-        yield
-    except LostLeaseError:
-        raise
-    except Exception as error:
-        raise explain(DBAPIError("", None, error), file_of(engine)) from error
+    return explain(DBAPIError("", None, error), file_of(engine))
 
 
 @contextlib.contextmanager

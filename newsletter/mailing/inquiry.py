@@ -184,7 +184,7 @@ def _ask(inquiry: Inquiry, row: AnyRow, letters: Sequence[Letter], now: dt.datet
         return _ask_one_by_one(inquiry.compiler, provider, askable)
     if not isinstance(provider, BatchCarrier) or not askable:
         return {}
-    found = provider.lookup(make_batch(inquiry.compiler, row.idem_key, askable))
+    found = provider.lookup(make_batch(inquiry.compiler, provider, row.idem_key, askable))
     if found is None:
         return {}
     answers = {letter: (found[letter.reader], "") for letter in askable if letter.reader in found}

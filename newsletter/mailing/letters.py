@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, and_, bindparam, or_, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    literal,
+    null,
+    or_,
+    select,
+    type_coerce,
+)
 
 from newsletter.mailing.audience import is_suppressed
 from newsletter.mailing.ledger import Mailing
@@ -28,48 +42,46 @@ class Letter(NamedTuple):
     taken_back: bool = False
 
 
-UNTRIED = and_(delivery.c.seq >= bindparam("untried"), exception.c.kind.is_(None))
+_SEQS = delivery.c.seq.between(bindparam("first"), bindparam("last"))
+_NOT_TRIED = delivery.c.seq >= bindparam("untried")
+UNTRIED = and_(_NOT_TRIED, exception.c.kind.is_(None))
+
+
+def _select(joined: FromClause, which: ColumnElement[bool], *rest: ColumnElement[Any]) -> Select[Any]:
+    """Make the query for readers of a chunk; once, since making it takes longer than executing it."""
+    places = and_(subscription.c.reader == delivery.c.reader, subscription.c.list == bindparam("list"))
+    joined = joined.outerjoin(reader, reader.c.id == delivery.c.reader).outerjoin(subscription, places)
+    suppressed = type_coerce(is_suppressed(), Integer)
+    own = (delivery.c.seq, delivery.c.reader, delivery.c.variant, reader.c.address, reader.c.name)
+    query = select(*own, subscription.c.status, suppressed, *rest).select_from(joined)
+    return query.where(delivery.c.mailing == bindparam("mailing"), _SEQS, which)
 
 
 def letters_query(which: ColumnElement[bool]) -> Select[Any]:
-    """Make the query for those readers of a chunk; once, since making it takes longer than executing it.
+    """Make the query for those readers of a chunk.
 
     Those not tried yet come first, then those put off, whoever has waited longest before the others.
     """
-    joined = delivery.outerjoin(reader, reader.c.id == delivery.c.reader)
-    joined = joined.outerjoin(
-        subscription, and_(subscription.c.reader == delivery.c.reader, subscription.c.list == bindparam("list"))
-    )
-    joined = joined.outerjoin(
-        exception, and_(exception.c.mailing == delivery.c.mailing, exception.c.reader == delivery.c.reader)
-    )
-    in_chunk = delivery.c.seq.between(bindparam("first"), bindparam("last"))
-    return (
-        select(
-            delivery.c.seq,
-            delivery.c.reader,
-            delivery.c.variant,
-            reader.c.address,
-            reader.c.name,
-            subscription.c.status,
-            type_coerce(is_suppressed(), Integer),
-            exception.c.kind,
-            type_coerce(exception.c.taken_back, Integer),
-        )
-        .select_from(joined)
-        .where(delivery.c.mailing == bindparam("mailing"), in_chunk, which)
-        .order_by(exception.c.kind.is_not(None), exception.c.at, delivery.c.seq)
-    )
+    here = and_(exception.c.mailing == delivery.c.mailing, exception.c.reader == delivery.c.reader)
+    kind, taken_back = exception.c.kind, type_coerce(exception.c.taken_back, Integer)
+    query = _select(delivery.outerjoin(exception, here), which, kind, taken_back)
+    return query.order_by(kind.is_not(None), exception.c.at, delivery.c.seq)
 
 
+_FEW = 100  # readers, for whom looking for exceptions first costs more than it saves
 _WAITING = letters_query(or_(UNTRIED, exception.c.kind == "deferred"))
+_ALIKE = _select(delivery, _NOT_TRIED, null(), literal(0)).order_by(delivery.c.seq)
+_ANY_EXCEPTION = select(
+    exists().where(exception.c.mailing == bindparam("mailing"), exception.c.chunk == bindparam("chunk"))
+)
 
 
 def waiting(
     connection: Connection, row: AnyRow, mailing: Mailing, choices: Mapping[int, frozenset[int]]
 ) -> list[tuple[Letter, str | None]]:
     """Read the pending readers of a chunk, each with the reason why it must not be sent, if there is one."""
-    return read_letters(connection, row, mailing, choices, _WAITING)
+    odd = row.n <= _FEW or connection.execute(_ANY_EXCEPTION, {"mailing": mailing.id, "chunk": row.seq}).scalar_one()
+    return read_letters(connection, row, mailing, choices, _WAITING if odd else _ALIKE)
 
 
 def read_letters(

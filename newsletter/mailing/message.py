@@ -12,7 +12,7 @@ import datetime as dt
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from newsletter.config import Newsletter, Project
@@ -34,6 +34,8 @@ PREFERENCES_TOKEN = "__NL_PREFERENCES_TOKEN__"  # noqa: S105 - the same
 VARIANTS_KEPT = 64  # of some 90 kB each
 SAMPLE_NAME = "Sample Reader"
 SAMPLE_READER = 0  # no reader has this id: links made for it open nobody's page
+
+NOTHING = re.compile("(?!)")  # matches nothing
 
 _CUT = re.compile(f"({'|'.join(TOKENS)})")
 _HEADERS = -1  # the slot of a reader's own headers
@@ -141,10 +143,11 @@ class Compiler:
         values = self._plain(self._leave_url + self._tokens.leave(reader, self._list), reader, name)
         return _CUT.sub(lambda found: encode.escape(values[found[0]]) if html else values[found[0]], part)
 
-    def merge(self, chosen: frozenset[int] | None = None) -> Merge:
+    def merge(self, chosen: frozenset[int] | None = None, without: re.Pattern[str] = NOTHING) -> Merge:
         """Return one body for all readers of a choice, with tokens where their values belong.
 
-        Of a reader's addresses only the end is left open, so that each reader takes few bytes of a request.
+        Of a reader's addresses only the end is left open, so that each reader takes few bytes of a request. Headers
+        whose names match `without` as a whole are left out.
         """
         settings = self._settings
         own = [
@@ -159,19 +162,28 @@ class Compiler:
             reply_to=headers.reply_to(settings),
             html=self._with_ends(self.edition.join_html(chosen), encode.escape),
             text=self._with_ends(self.edition.join_text(chosen), str),
-            headers=tuple((k, v.replace("\r\n", "")) for k, v in (*own, *rest) if k not in given),
+            headers=tuple(
+                (k, v.replace("\r\n", "")) for k, v in (*own, *rest) if k not in given and not without.fullmatch(k)
+            ),
         )
 
-    def recipient(self, reader: int, address: str, name: str) -> Recipient:
-        """Return a reader of a batch, with a plain value for every token of `merge`."""
-        shown = encode.clean(name)
-        values = {
-            UNSUBSCRIBE_TOKEN: self._tokens.leave(reader, self._list),
-            PREFERENCES_TOKEN: self._tokens.preferences(reader, self._list),
-            NAME: shown,
-            MESSAGE: self._marks.message(reader),
+    def recipients(self, merge: Merge, readers: Sequence[tuple[int, str, str]]) -> tuple[Recipient, ...]:
+        """Return the readers of a batch (id, address, name), with a plain value for every token that `merge` shows.
+
+        A value costs more than all else that is done for a reader of a batch, so no other is made.
+        """
+        ids = [reader for reader, _, _ in readers]
+        names = [encode.clean(name) for _, _, name in readers]
+        makers: Mapping[str, Callable[[], list[str]]] = {
+            UNSUBSCRIBE_TOKEN: lambda: self._tokens.leave_each(ids, self._list),
+            PREFERENCES_TOKEN: lambda: self._tokens.preferences_each(ids, self._list),
+            NAME: lambda: names,
+            MESSAGE: lambda: list(map(self._marks.message, ids)),
         }
-        return Recipient(reader, encode.ascii_address(address), shown, values)
+        columns = {token: make() for token, make in makers.items() if merge.shows(token)}
+        values = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        addresses = [encode.ascii_address(address) for _, address, _ in readers]
+        return tuple(map(Recipient, ids, addresses, names, values or [{} for _ in readers]))
 
     def _with_ends(self, content: str, written: Callable[[str], str]) -> str:
         content = content.replace(UNSUBSCRIBE, written(self._leave_url) + UNSUBSCRIBE_TOKEN)

@@ -35,6 +35,8 @@ _CLOSE = update(attempt).where(attempt.c.token == bindparam("of_token"))
 
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:\[\]]+@[^\s<>\"'(),;:\[\]]+")
 
+PUT_BACK = "put back"  # the word for a claim of which nothing has left
+
 _LONGEST = 2000  # characters
 
 Fates = Mapping[Letter, tuple[Outcome, str]]

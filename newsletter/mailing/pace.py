@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from newsletter.errors import TryLaterError
-from newsletter.mailing.outcomes import Claim, Result
+from newsletter.mailing.outcomes import PUT_BACK, Claim, Result
 from newsletter.mailing.stop import AskedToStopError, Stop
 from newsletter.providers.base import Receipt
 
@@ -61,6 +61,8 @@ class Pace:
 
     def after(self, result: Result, claim: Claim) -> None:
         """Wait if a try brought nothing. Raises TryLaterError when that happens too often, or the wait is too long."""
+        if result.word == PUT_BACK:  # which says nothing of the carrier
+            return
         with self._lock:
             if not result.in_vain or result.not_before is None:
                 self._in_vain = 0

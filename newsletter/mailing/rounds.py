@@ -168,6 +168,8 @@ class _Round:
             self.on.told(1)
 
     def _is_enough(self, receipt: Receipt) -> bool:
+        if receipt.outcome is Outcome.ACCEPTED:
+            return False
         streak = self.on.streak
         asked_to_wait = receipt.outcome is Outcome.DEFERRED and receipt.retry_after is not None
         return asked_to_wait or any(streak.too_long(outcome) for outcome in MOST_IN_A_ROW)

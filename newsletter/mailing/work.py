@@ -40,7 +40,8 @@ _STEP = 0.5  # seconds; how often a wait looks whether somebody wants to stop
 class Workshop:
     """Carries chunks in the threads that call `carry`. `order_for` makes what a mailing is sent from.
 
-    `say` is told, in one line each, what a person would want to know. `tokens` are those of claims that were granted
+    `say` is told, in one line each, what a person would want to know. `connections` are as many as requests with
+    batches may be under way; None: one for each thread. `tokens` are those of claims that were granted
     and may not be settled, `under_way` the mailings and chunks of jobs.
     """
 
@@ -51,6 +52,7 @@ class Workshop:
     say: Callable[[str], None]
     sleep: Sleep = time.sleep
     chance: Chance = random.random
+    connections: threading.Semaphore | None = None
     tokens: set[str] = field(default_factory=set)
     under_way: set[tuple[int, int]] = field(default_factory=set)
     _benches: dict[int, Bench] = field(default_factory=dict)
@@ -150,6 +152,8 @@ class Workshop:
         paced = isinstance(provider, BatchCarrier) and provider.rate is not None
         while not paced or self._is_ready(bench, seq):
             bench.look(self.clock())
+            while bench.carriage.resting and not self.stop():
+                self.sleep(_STEP)
             if paced:
                 bench.speed.wait()
             if self.stop():
@@ -254,7 +258,7 @@ class Workshop:
         if one is None:
             return None
         pace = Pace(self.clock, self.sleep, self.stop, self.chance)
-        bench = self._benches[mailing] = make_bench(self.engine, one, self.order_for, self.held, pace)
+        bench = self._benches[mailing] = make_bench(self.engine, one, self.order_for, self.held, pace, self.connections)
         self.tell(f"{one.name}: at work on it")
         return bench
 

@@ -11,6 +11,7 @@ from newsletter.database.engine import file_of, reading
 from newsletter.errors import NewsletterError, TryLaterError
 from newsletter.mailing import queue
 from newsletter.mailing.chores import EVERY, Chores
+from newsletter.mailing.garbage import collected_apart
 from newsletter.mailing.stop import Stop
 from newsletter.mailing.work import Workshop
 
@@ -32,7 +33,7 @@ def run(
     """
     over = threading.Event()
     keeper = threading.Thread(target=_keep, args=(shop, also, every, over), name="chores")
-    with shop:
+    with shop, collected_apart():
         keeper.start()
         try:
             for seconds in waits(shop.stop):

@@ -25,6 +25,12 @@ from newsletter.errors import StoppedError
 from newsletter.providers.dkim import Signer
 from newsletter.providers.feedback import Feedback, HookCall, Hooks
 
+# What most carriers put into every message themselves; a second one of these would contradict it.
+USUAL_HEADERS = re.compile(
+    "from|to|cc|bcc|subject|reply-to|date|message-id|sender|return-path|mime-version|content-.*|dkim-.*|received",
+    re.IGNORECASE,
+)
+
 _NOT_PRINTED = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
@@ -71,9 +77,17 @@ class Merge:
     text: str
     headers: tuple[tuple[str, str], ...]
 
+    def shows(self, token: str) -> bool:
+        """Say whether a token stands anywhere in it."""
+        given = (self.subject, self.sender, self.reply_to or "", self.html, self.text)
+        return any(token in text for text in (*given, *(value for _, value in self.headers)))
+
 
 class Recipient(NamedTuple):
-    """A reader of a batch: id, address, name, and a value for each token. A tuple, because there are so many."""
+    """A reader of a batch: id, address, name, and a value for each token that the batch shows.
+
+    A tuple, because there are so many.
+    """
 
     reader: int
     address: str
@@ -189,6 +203,7 @@ class MessageCarrier(Provider):
 class BatchCarrier(Provider):
     """Carries one body for many readers per call."""
 
+    their_headers: ClassVar[re.Pattern[str]] = USUAL_HEADERS  # whole names of those that the carrier writes itself
     lag: ClassVar[float] = 0.0  # seconds before an absent reader in a look-up counts as absent
     memory: ClassVar[float] = (
         math.inf

@@ -6,18 +6,13 @@ import re
 from collections.abc import Mapping
 
 from newsletter.errors import NewsletterError
-from newsletter.providers.base import Batch, opaque
+from newsletter.providers.base import USUAL_HEADERS, Batch, opaque
 from newsletter.providers.brevo_merge import params
 from newsletter.providers.json_pieces import Pieces, Slot, encode
 from newsletter.providers.mailbox import mailbox
 
 _MAX_PARAMS = 1_000_000  # bytes of all readers' params (API reference, 2026)
 
-# What Brevo puts into every message itself ("standard headers are not supported", API reference, 2026).
-_THEIR_HEADERS = re.compile(
-    "from|to|cc|bcc|subject|reply-to|date|message-id|sender|return-path|mime-version|content-.*|dkim-.*|received",
-    re.IGNORECASE,
-)
 _SPECIALS = re.compile(r'[()<>@,;:\\".\[\]]')
 
 
@@ -64,7 +59,7 @@ def _frame(batch: Batch) -> dict[str, object]:
     headers = {
         name: value
         for name, value in batch.merge.headers
-        if not _THEIR_HEADERS.fullmatch(name) and _leaves_as_written(value)
+        if not USUAL_HEADERS.fullmatch(name) and _leaves_as_written(value)
     }
     # Opens and clicks are not to be tied to a reader, where the account tracks them at all (SDK 6.0).
     to = {"email": Slot("address"), "contactPixelTrackingConsent": False}

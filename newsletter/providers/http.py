@@ -6,7 +6,9 @@ import datetime as dt
 import email.utils
 import hashlib
 import ipaddress
+import itertools
 import json
+import operator
 import re
 import ssl
 import threading
@@ -246,14 +248,16 @@ def multipart(fields: Iterable[tuple[str, str]]) -> tuple[str, bytes]:
 
     The boundary follows from the fields, so that the same fields give the same bytes and none of them can contain it.
     """
-    encoded = [(name.encode(), value.encode()) for name, value in fields]
-    boundary = hashlib.sha256(b"\0".join(part for pair in encoded for part in pair)).hexdigest()[:48]
-    mark = boundary.encode()
-    parts = [
-        b'--%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (mark, name, value)
-        for name, value in encoded
-    ]
-    return f"multipart/form-data; boundary={boundary}", b"".join([*parts, b"--%b--\r\n" % mark])
+    runs = [(name, [value for _, value in run]) for name, run in itertools.groupby(fields, operator.itemgetter(0))]
+    content = hashlib.sha256()
+    for name, values in runs:  # of the fields called "to" there are a thousand
+        content.update("\0".join([name, *values, ""]).encode())
+    boundary = content.hexdigest()[:48]
+    parts = []
+    for name, values in runs:
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
+        parts.append((head + f"\r\n{head}".join(values) + "\r\n").encode())
+    return f"multipart/form-data; boundary={boundary}", b"".join([*parts, f"--{boundary}--\r\n".encode()])
 
 
 def _no_answer(error: requests.RequestException) -> NoAnswer:

@@ -18,6 +18,7 @@ from newsletter.config import Settings
 from newsletter.errors import TryLaterError
 from newsletter.providers.api import ApiCarrier
 from newsletter.providers.base import (
+    USUAL_HEADERS,
     Batch,
     Guard,
     Outcome,
@@ -45,11 +46,6 @@ from newsletter.providers.terms import ApiTerms
 _MAX_OPTIONS = 16 * 1024  # bytes of all fields that start with o:, h:, v: or t: (OpenAPI, July 2026)
 _MAX_PAGES = 600  # of 300 events each; a look-up that needs more is given up, not guessed
 
-# What Mailgun puts into every message itself; a second one of these would contradict it.
-_THEIR_HEADERS = re.compile(
-    "from|to|cc|bcc|subject|reply-to|date|message-id|sender|return-path|mime-version|content-.*|dkim-.*|received",
-    re.IGNORECASE,
-)
 # A 400 that concerns every reader alike, so that looking for the one bad address would refuse them all (seen in the
 # OpenAPI's examples of July 2026; "'from' parameter is not a valid address" is one of them).
 _OUR_FAULT = re.compile(
@@ -192,7 +188,7 @@ class Mailgun(ApiCarrier):
         if merge.reply_to:
             yield "h:Reply-To", names.place(merge.reply_to)
         for name, value in merge.headers:
-            if not _THEIR_HEADERS.fullmatch(name):
+            if not USUAL_HEADERS.fullmatch(name):
                 yield f"h:{name}", names.place(value)
         yield "o:tag", batch.tag
         for kind in ("o:tracking", "o:tracking-clicks", "o:tracking-opens"):

@@ -24,7 +24,7 @@ from newsletter.providers.base import (
 from newsletter.providers.feedback import Feedback, HookCall, Hooks
 from newsletter.providers.http import Answer, BaseUrl, NoAnswer, Request, Web, settled, too_large
 from newsletter.providers.mailjet_feedback import read_reports
-from newsletter.providers.mailjet_message import custom_id, write
+from newsletter.providers.mailjet_message import THEIR_HEADERS, custom_id, write
 from newsletter.providers.terms import ApiTerms
 
 _TOO_LARGE = "mj-0011"  # "the payload size is over the limit" (guide, 2023)
@@ -55,6 +55,7 @@ class Mailjet(WholeBodies):
     title = "Mailjet"
     guard = Guard.REPEATABLE
     chunk_size = 50
+    their_headers = THEIR_HEADERS
     max_bytes = 15_000_000  # what one message may have with attachments (guide, 2023); for a request none is named
     hooks = Hooks.SECRET
     settings: ClassVar[type[Settings]] = MailjetSettings

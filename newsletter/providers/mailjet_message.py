@@ -10,7 +10,7 @@ from newsletter.providers.mailbox import mailbox
 
 # Headers that refuse a message (guide on headers, 2023), those with a property of their own among them, and those that
 # Mailjet writes itself.
-_FORBIDDEN = re.compile(
+THEIR_HEADERS = re.compile(
     "from|sender|subject|to|cc|bcc|reply-to|return-path|delivered-to|dkim-signature|domainkey-status|received-spf"
     "|authentication-results|received|x-mailjet-.*|user-agent|x-mailer|x-mj-.*|x-feedback-id|list-id|date"
     "|x-csa-complaints|message-id|mime-version|content-.*",
@@ -59,5 +59,5 @@ def _message(batch: Batch) -> dict[str, object]:
         "DeduplicateCampaign": True,
         "CustomID": Slot("id"),
         "EventPayload": batch.tag,
-        "Headers": {name: value for name, value in merge.headers if not _FORBIDDEN.fullmatch(name)},
+        "Headers": {name: value for name, value in merge.headers if not THEIR_HEADERS.fullmatch(name)},
     }

@@ -60,6 +60,7 @@ class Postmark(WholeBodies):
     title = "Postmark"
     guard = Guard.LOOKUP
     chunk_size = 500
+    their_headers = postmark_message.THEIR_HEADERS
     max_bytes = 50_000_000
     lag = 5 * 60.0  # the vendor names none; what it took shows within seconds, so this is on the safe side
     # Messages are kept 45 days, but an account may shorten that to 7 (support page on retention, 2026).

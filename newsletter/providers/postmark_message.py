@@ -12,7 +12,7 @@ from newsletter.providers.base import Batch, Recipient, opaque
 from newsletter.providers.mailbox import mailbox
 
 # What Postmark puts into every message itself.
-_THEIR_HEADERS = re.compile(
+THEIR_HEADERS = re.compile(
     "from|to|cc|bcc|subject|reply-to|date|sender|return-path|mime-version|content-transfer-encoding|content-type"
     "|dkim-.*|received|x-pm-.*",
     re.IGNORECASE,
@@ -64,7 +64,7 @@ def _template(batch: Batch, stream: str) -> Iterator[str | _Slot]:
     # Without it Postmark writes a Message-ID of its own over ours (vendor's page on SMTP, 2026).
     yield '{"Name":"X-PM-KeepID","Value":"true"}'
     for name, value in merge.headers:
-        if not _THEIR_HEADERS.fullmatch(name):
+        if not THEIR_HEADERS.fullmatch(name):
             yield f',{{"Name":{_json(name)},"Value":"'
             yield from _cut(value, tokens)
             yield '"}'

@@ -15,6 +15,7 @@ from newsletter.config import Settings
 from newsletter.errors import TryLaterError
 from newsletter.providers.api import WholeBodies
 from newsletter.providers.base import (
+    USUAL_HEADERS,
     Batch,
     Guard,
     Outcome,
@@ -40,11 +41,6 @@ from newsletter.providers.resend_feedback import read_report
 from newsletter.providers.terms import ApiTerms
 from newsletter.source import refused
 
-# What Resend, or SES behind it, puts into every message itself.
-_THEIR_HEADERS = re.compile(
-    "from|to|cc|bcc|subject|reply-to|date|message-id|sender|return-path|mime-version|content-.*|dkim-.*|received",
-    re.IGNORECASE,
-)
 _NOT_IN_TAGS = re.compile("[^A-Za-z0-9_-]")  # OpenAPI 1.5; 256 characters at most
 _ABOUT_READER = re.compile(r"`to`|\brecipient", re.IGNORECASE)
 
@@ -168,7 +164,7 @@ class Resend(WholeBodies):
 def _message(batch: Batch) -> dict[str, object]:
     """Make the template of a message."""
     merge = batch.merge
-    headers = {name: value for name, value in merge.headers if not _THEIR_HEADERS.fullmatch(name)}
+    headers = {name: value for name, value in merge.headers if not USUAL_HEADERS.fullmatch(name)}
     tags = {
         "issue": _NOT_IN_TAGS.sub("-", batch.tag)[:256] or "-",
         "reader": Slot("reader"),

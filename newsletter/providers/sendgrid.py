@@ -55,6 +55,7 @@ class Sendgrid(ApiCarrier):
     title = "SendGrid"
     guard = Guard.NONE
     chunk_size = 1000
+    their_headers = sendgrid_message.THEIR_HEADERS
     max_bytes = 20_000_000  # pages say 20 or 30 MB (2026); the smaller is large enough for a body that is sent once
     hooks = Hooks.SIGNED
     settings: ClassVar[type[Settings]] = SendgridSettings

@@ -18,7 +18,7 @@ from newsletter.providers.base import Batch, Recipient, opaque
 from newsletter.providers.mailbox import mailbox
 
 # Headers that the OpenAPI (January 2026) forbids, and what SendGrid puts into every message itself.
-_THEIR_HEADERS = re.compile(
+THEIR_HEADERS = re.compile(
     "x-sg-.*|x-smtpapi|received|dkim-.*|content-.*|mime-version|from|to|cc|bcc|subject|reply-to|date|sender|return-path",
     re.IGNORECASE,
 )
@@ -75,7 +75,7 @@ def largest_values(batch: Batch) -> int:
 
 def _personalizations(batch: Batch, tags: _Tags) -> Iterator[dict[str, Any]]:
     """Yield what is each reader's own. SendGrid does not say whether it reads tags in headers, so there are none."""
-    headers = {name: value for name, value in batch.merge.headers if not _THEIR_HEADERS.fullmatch(name)}
+    headers = {name: value for name, value in batch.merge.headers if not THEIR_HEADERS.fullmatch(name)}
     tokens = _used(batch, headers.values())
     filled = [name for name, value in headers.items() if any(token in value for token in tokens)]
     mark = opaque(batch.key)

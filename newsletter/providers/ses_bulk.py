@@ -31,11 +31,6 @@ from newsletter.providers.ses_merge import template
 _MAX_HEADERS = 15
 _MAX_HEADER = 995  # characters of a value, and one more with its name (service model, 2026)
 _FITS = re.compile(r"[ -~]+")
-# Headers that SES writes itself and refuses from us (vendor's page on header fields, 2026).
-_THEIR_HEADERS = re.compile(
-    "b?cc|content-disposition|content-type|date|from|message-id|mime-version|reply-to|return-path|subject|to",
-    re.IGNORECASE,
-)
 # What SES says of one entry. The vendor asks to try again whatever failed for a while (service model, 2026); what
 # concerns the account or the settings is the same for all entries.
 _LATER: Mapping[str, float | None] = {
@@ -73,6 +68,11 @@ class SesBulk(SesAccount, BatchCarrier):
     guard = Guard.NONE
     chunk_size = 50
     max_bytes = 1000 * 1000  # of a request with its template (vendor's page on personalized email, 2026)
+    # Refused from us (vendor's page on header fields, 2026).
+    their_headers = re.compile(
+        "b?cc|content-disposition|content-type|date|from|message-id|mime-version|reply-to|return-path|subject|to",
+        re.IGNORECASE,
+    )
     settings: ClassVar[type[Settings]] = SesBulkSettings
 
     def deliver(self, batch: Batch) -> Receipt:
@@ -88,7 +88,7 @@ class SesBulk(SesAccount, BatchCarrier):
         if not 0 < len(batch.recipients) <= self.chunk_size:
             raise ValueError(f"SES takes 1 to {self.chunk_size} readers a request, not {len(batch.recipients)}")
         merge, body = batch.merge, template(batch)
-        headers = [(name, value) for name, value in merge.headers if not _THEIR_HEADERS.fullmatch(name)]
+        headers = [(name, value) for name, value in merge.headers if not self.their_headers.fullmatch(name)]
         if len(headers) > _MAX_HEADERS:
             raise ProviderStoppedError(f"{self.name}: there are {len(headers)} headers; SES takes {_MAX_HEADERS}")
         own = [(name, value) for name, value in headers if "__NL_" in value]

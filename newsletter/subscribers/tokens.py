@@ -11,12 +11,14 @@ import datetime as dt
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable, Sequence
 
 from itsdangerous import BadSignature, Signer
 
 from newsletter.errors import NewsletterError
 
 _IN_URLS = bytes.maketrans(b"+/", b"-_")  # RFC 4648, 5
+_IPAD, _OPAD = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))  # RFC 2104, 2
 
 CONFIRM_WITHIN = dt.timedelta(days=7)
 
@@ -49,6 +51,14 @@ class Tokens:
         """Make the token that opens a reader's preferences."""
         return self._preferences.sign(f"{reader}.{list_name}")
 
+    def leave_each(self, readers: Iterable[int], list_name: str) -> list[str]:
+        """Make the tokens by which readers leave a list, for many readers at once."""
+        return self._leave.sign_each([f"{reader}.{list_name}" for reader in readers])
+
+    def preferences_each(self, readers: Iterable[int], list_name: str) -> list[str]:
+        """Make the tokens that open readers' preferences, for many readers at once."""
+        return self._preferences.sign_each([f"{reader}.{list_name}" for reader in readers])
+
     def confirm(self, reader: int, list_name: str, now: dt.datetime) -> str:
         """Make the token that confirms a subscription, good for seven days from `now`."""
         return self._confirm.sign(f"{reader}.{list_name}.{int(now.timestamp())}")
@@ -75,18 +85,31 @@ class Tokens:
 class _Purpose:
     """Signs and reads tokens of one purpose.
 
-    Reading is itsdangerous'. Signing writes the same bytes in a fifth of its time: a send signs two tokens for every
-    reader.
+    Reading is itsdangerous'. Signing writes the same bytes in less than half its time: a send signs two tokens for
+    every reader. It is HMAC as RFC 2104 writes it, with the two padded keys hashed beforehand.
     """
 
     def __init__(self, secret: bytes, purpose: str) -> None:
-        self._key = derive(secret, f"token/{purpose}")
-        self._signer = Signer(self._key, salt=purpose, sep=".", key_derivation="none", digest_method=hashlib.sha256)
+        key = derive(secret, f"token/{purpose}")
+        self._inner, self._outer = (hashlib.sha256(key.ljust(64, b"\0").translate(pad)) for pad in (_IPAD, _OPAD))
+        self._signer = Signer(key, salt=purpose, sep=".", key_derivation="none", digest_method=hashlib.sha256)
 
     def sign(self, payload: str) -> str:
-        digest = hmac.digest(self._key, payload.encode("ascii"), "sha256")
-        signature = binascii.b2a_base64(digest).translate(_IN_URLS, b"=\n")
-        return f"{payload}.{signature.decode('ascii')}"
+        signature = binascii.b2a_base64(self._digest(payload.encode("ascii")), newline=False)
+        return f"{payload}.{signature.translate(_IN_URLS, b'=').decode('ascii')}"
+
+    def sign_each(self, payloads: Sequence[str]) -> list[str]:
+        """Sign many, with one translation for all of their signatures."""
+        digest, encode = self._digest, binascii.b2a_base64
+        signatures = b"".join([encode(digest(payload)) for payload in "\n".join(payloads).encode("ascii").split(b"\n")])
+        written = signatures.translate(_IN_URLS, b"=").decode("ascii").split("\n")
+        return [f"{payload}.{signature}" for payload, signature in zip(payloads, written, strict=False)]
+
+    def _digest(self, payload: bytes) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(payload)
+        outer.update(inner.digest())
+        return outer.digest()
 
     def unsign(self, token: str) -> str:
         try:

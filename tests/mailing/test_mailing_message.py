@@ -154,7 +154,7 @@ def test_a_merge_holds_tokens_that_every_recipient_has_values_for() -> None:
         "editors@example.org",
     )
     assert ("SYR" in merge.html, "BDI" in merge.html) == (True, False)
-    recipient = made.recipient(5, "reader@bücher.example.org", "A <b>\r\n")
+    (recipient,) = made.recipients(merge, [(5, "reader@bücher.example.org", "A <b>\r\n")])
     assert (recipient.address, recipient.name) == ("reader@xn--bcher-kva.example.org", "A <b>")
     used = set(
         re.findall("__NL_[A-Z_]+?__", " ".join([merge.html, merge.text, *(value for _, value in merge.headers)]))

@@ -34,6 +34,13 @@ def test_a_token_comes_back_as_its_reader_and_list(reader: int, list_name: str, 
     assert re.fullmatch(r"[A-Za-z0-9._-]+", token)
 
 
+@given(st.lists(st.integers(1, 10**12), max_size=20), LISTS)
+def test_many_tokens_at_once_are_those_made_one_by_one(readers: list[int], list_name: str) -> None:
+    assert TOKENS.leave_each(readers, list_name) == [TOKENS.leave(reader, list_name) for reader in readers]
+    one_by_one = [TOKENS.preferences(reader, list_name) for reader in readers]
+    assert TOKENS.preferences_each(readers, list_name) == one_by_one
+
+
 @pytest.mark.parametrize(("made", "read"), list(itertools.permutations(WRITERS, 2)))
 def test_a_token_for_one_purpose_opens_no_other(made: str, read: str) -> None:
     with pytest.raises(TokenError):
