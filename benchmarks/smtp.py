@@ -34,7 +34,7 @@ from newsletter.providers.registry import open_provider
 SIZE = 70_000  # bytes of a message
 ROUNDS = 5
 SESSIONS = (1, 2, 4)
-KEYS = {"off": (), "rsa-2048": ("rsa",), "rsa-2048 and ed25519": ("rsa", "ed25519")}
+KEYS = {"off": (), "rsa-2048": ("rsa",), "ed25519": ("ed25519",), "rsa-2048 and ed25519": ("rsa", "ed25519")}
 DKIMPY_EVERY = 100  # it signs so slowly that it gets one message in so many
 SIGNED = b"From Reply-To Subject Date List-Id Feedback-ID MIME-Version Content-Type To Message-ID List-Unsubscribe"
 HEAD = ("DKIM", "sessions", "who", "messages", "messages per second", "of smtp-source's rate", "times smtplib")
