@@ -117,7 +117,7 @@ def smtp_sink(*options: str) -> Iterator[int]:
         listening.bind(("127.0.0.1", 0))
         port = int(listening.getsockname()[1])
     user = ("-u", getpass.getuser()) if os.geteuid() == 0 else ()  # root must name one, and nobody else may
-    command = [program, *user, *options, f"127.0.0.1:{port}", "64"]
+    command = [program, *user, "-t", "3600", *options, f"127.0.0.1:{port}", "64"]
     with subprocess.Popen(command) as sink:
         try:
             _wait_for(port)

@@ -13,6 +13,7 @@ from newsletter.database.engine import writing
 from newsletter.errors import StoppedError, TryLaterError
 from newsletter.mailing import bucket, claims, ledger, outcomes
 from newsletter.mailing.claims import Taker, carrier_name, rest_state
+from newsletter.mailing.lease import LostLeaseError
 from newsletter.mailing.ledger import IN_DOUBT
 from newsletter.mailing.letters import Letter
 from newsletter.mailing.message import Compiler
@@ -66,6 +67,7 @@ class Carriage:
     patience: float = 0.0  # seconds
     connections: threading.Semaphore | None = None  # as many as requests may be under way; None: one for each lane
     rest_until: dt.datetime | None = None  # the carrier is left alone until then
+    rest_words: str = ""  # what it said
     over: bool = False  # whether a lane met what ends them all
 
     @contextlib.contextmanager
@@ -88,13 +90,18 @@ class Carriage:
 
     def rest_after(self, claim: Claim, result: Result) -> None:
         """Keep all lanes from a carrier that put one off, if that speaks of the carrier and not of the readers."""
-        if result.in_vain and (claim.fresh or result.asked):
-            self.rest_until = result.not_before
+        if result.in_vain and result.word != IN_DOUBT and (claim.fresh or result.asked):
+            self.rest_until, self.rest_words = result.not_before, result.detail
 
     def add(self, fate: Fate, letters: Sequence[Letter] = ()) -> None:
         """Count an outcome, of one message or one batch."""
         with self.lock:
             self.streak.add(*fate, letters, late=fate[0] is Outcome.REJECTED and self.is_late())
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the same answer came again and again."""
+        return any(map(self.streak.too_long, (Outcome.REJECTED, Outcome.UNKNOWN)))
 
     def judge(self, claim: Claim, result: Result) -> None:
         """Raise StoppedError when the same answer came again and again; the result is settled by then.
@@ -102,7 +109,7 @@ class Carriage:
         Readers whose refusals are not believed are pending again.
         """
         with self.lock:
-            if not any(map(self.streak.too_long, (Outcome.REJECTED, Outcome.UNKNOWN))):
+            if not self.stuck:
                 return
             if not result.settled:
                 self.settle(claim, result)
@@ -161,9 +168,9 @@ def repeatable(fate: Fate) -> Fate:
 def lanes(provider: Provider, connections: int) -> int:
     """Say how many lanes keep so many connections busy.
 
-    Some get their next batch ready while the others wait for an answer. Not where a crash would leave its readers
-    unknown, and not at an agreed rate, which one lane a connection keeps anyway; who wants one connection is not in a
-    hurry.
+    Some get their next batch ready while the others wait for an answer. Not where nobody could say after a crash that
+    it had not left, and not at an agreed rate, which one lane a connection keeps anyway; who wants one connection is
+    not in a hurry.
     """
     hurried = connections > 1 and provider.rate is None
     return connections + AHEAD * (hurried and isinstance(provider, BatchCarrier) and provider.guard is not Guard.NONE)
@@ -179,7 +186,7 @@ def carry_batch(on: Carriage, provider: BatchCarrier, claim: Claim) -> Result:
     with on.connection() as free:
         with _put_back_on_failure(on, claim):
             if not free or not claims.may_leave(on.taker, claim, on.clock()):
-                return Result(0, {}, PUT_BACK)
+                return _put_back(claim)
         result = _understood(on, provider, claim, _hand_over(on, provider, claim, batch))
         on.rest_after(claim, result)  # before whoever waits for the connection has it
     return result
@@ -189,9 +196,16 @@ def carry_batch(on: Carriage, provider: BatchCarrier, claim: Claim) -> Result:
 def _put_back_on_failure(on: Carriage, claim: Claim) -> Iterator[None]:
     try:
         yield
-    except BaseException as error:
-        on.settle(claim, Result(0, {}, PUT_BACK, f"{CUT_SHORT}: {type(error).__name__}"))
+    except LostLeaseError:
         raise
+    except BaseException as error:
+        on.settle(claim, _put_back(claim, f"{CUT_SHORT}: {type(error).__name__}"))
+        raise
+
+
+def _put_back(claim: Claim, detail: str = "") -> Result:
+    """Make a chunk ready again of which nothing left; one that was put off before goes among those again."""
+    return Result(0, {}, PUT_BACK, detail, not_before=None if claim.fresh else claim.at)
 
 
 def _hand_over(on: Carriage, provider: BatchCarrier, claim: Claim, batch: Batch) -> Receipt:
@@ -218,6 +232,7 @@ def _understood(on: Carriage, provider: BatchCarrier, claim: Claim, receipt: Rec
         result = replace(result, settled=True)
     said: Fate = (receipt.outcome, receipt.detail)
     on.add(repeatable(said) if provider.guard in AGAIN else said, refused)
+    on.over = on.over or on.stuck
     if not result.in_vain:
         on.told(len(claim.letters) - sum(fate[0] is Outcome.DEFERRED for fate in result.fates.values()))
     return result

@@ -37,6 +37,7 @@ _THIS = and_(chunk.c.mailing == bindparam("of_mailing"), chunk.c.seq == bindpara
 _CHANGE = update(chunk).where(_THIS)
 _TAKE = _CHANGE.where(chunk.c.state == "ready")
 _READ = select(chunk).where(_THIS)
+_TOKEN = select(chunk.c.token).where(_THIS)
 _STATE = select(mailing_table.c.state, mailing_table.c.reason).where(mailing_table.c.id == bindparam("mailing"))
 _READY = select(chunk).where(chunk.c.mailing == bindparam("mailing"), chunk.c.state == "ready").limit(1)
 _UNTRIED = _READY.where(chunk.c.not_before.is_(None), chunk.c.done < chunk.c.n).with_for_update(skip_locked=True)
@@ -167,8 +168,12 @@ def _one(connection: Connection, query: Select[Any], which: Mapping[str, object]
 def _may_repeat(taker: Taker, row: AnyRow, found: Found, now: dt.datetime) -> bool:
     """Say whether the same key with the same bytes is still safe: nobody of the chunk left, and it is early enough."""
     unchanged = row.payload_sha256 == _payload(taker.mailing, [letter for letter, _ in found])
-    in_time = 0 <= (now - row.doubt_since).total_seconds() < taker.provider.window  # else the clock was set back
+    in_time = _in_time(taker.provider, row.doubt_since, now)
     return unchanged and in_time and not any(why_not for _, why_not in found)
+
+
+def _in_time(provider: Provider, since: dt.datetime, now: dt.datetime) -> bool:
+    return 0 <= (now - since).total_seconds() < provider.window  # before it: the clock was set back
 
 
 def _doubt(connection: Connection, row: AnyRow, rest: str) -> None:
@@ -242,8 +247,17 @@ def leavers(taker: Taker, claim: Claim, rest: Iterable[Letter]) -> Mapping[Lette
 
 
 def may_leave(taker: Taker, claim: Claim, now: dt.datetime) -> bool:
-    """Say whether nothing came up since a chunk was claimed: a pause, a carrier that asks for patience, a leaver."""
+    """Say whether nothing came up since a chunk was claimed.
+
+    A pause may have, a carrier that asks for patience, a leaver, the end of the time in which the same key is safe.
+    Raises LostLeaseError when the claim is not ours any more.
+    """
     with reading(taker.engine) as connection:
+        where = {"of_mailing": claim.mailing, "of_chunk": claim.chunk}
+        if connection.execute(_TOKEN, where).scalar() != claim.token:
+            raise LostLeaseError
+        if claim.doubt_since is not None and not _in_time(taker.provider, claim.doubt_since, now):
+            return False
         if _halted(connection, claim.mailing) or bucket.held_until(connection, carrier_name(taker.provider), now):
             return False
         if book_mark(connection) == claim.book:

@@ -85,9 +85,11 @@ class Crew:
         with self._flights(lane) as flights:
             try:
                 while True:
+                    if pending is not None and self.carriage.resting:
+                        self.carriage.settle(*pending)  # what is known is not left unwritten for so long
+                        pending = None
+                    self._rest()
                     self._may_go_on()
-                    if self.carriage.rest_until is not None:
-                        self.pace.until(self.carriage.rest_until)
                     if isinstance(self.taker.provider, BatchCarrier):
                         self.speed.wait()
                     try:
@@ -106,6 +108,11 @@ class Crew:
                 if pending is not None:
                     with contextlib.suppress(LostLeaseError):  # or it was settled, and only the answer to that is lost
                         self.carriage.settle(*pending)
+
+    def _rest(self) -> None:
+        """Wait with the lane that the carrier put off."""
+        if self.carriage.rest_until is not None:
+            self.pace.until(self.carriage.rest_until, self.carriage.rest_words)
 
     def _flights(self, lane: int) -> contextlib.AbstractContextManager[FlightLog | None]:
         """Open a lane's log; a batch leaves as a whole, so its claim says all there is to say."""

@@ -120,6 +120,8 @@ class Workshop:
             self._stop_mailing(mailing, str(error))
         except NewsletterError as error:
             self.tell(str(error))  # the database, mostly; the next chore makes another job
+            if mailing in self._benches and self._benches[mailing].carriage.over:
+                self.clear(mailing)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not be met once for every chunk
             traceback.print_exc()
             self._stop_mailing(mailing, f"stopped by a fault of the program: {type(error).__name__}: {error}")
@@ -151,9 +153,9 @@ class Workshop:
         provider = bench.order.provider
         paced = isinstance(provider, BatchCarrier) and provider.rate is not None
         while not paced or self._is_ready(bench, seq):
-            bench.look(self.clock())
             while bench.carriage.resting and not self.stop():
                 self.sleep(_STEP)
+            bench.look(self.clock())
             if paced:
                 bench.speed.wait()
             if self.stop():
