@@ -26,9 +26,9 @@ Every message is another one, of 70 kB, and every sender has a `smtp-sink` of it
 Postfix's `smtp-source` is written in C, sends the same message again and again, and signs nothing. Our carrier
 composes each message, signs it and sends it, in as many threads as there are sessions; our whole send is `newsletter
 send` without its checks: it freezes the audience, and notes in the ledger what it is about to do before each message
-leaves. `smtplib` has a thread for each connection and sends what we composed; in one row we sign it, in the other
-dkimpy, as `smtplib` has nothing of the kind. Signing by RSA takes longer than all else we do for a message, and the
-sink needs a core for itself.""",
+leaves, while one helper for two sessions composes and signs the next ones. `smtplib` has a thread for each connection
+and sends what we composed; in one row we sign it, in the other dkimpy, as `smtplib` has nothing of the kind. Signing
+by RSA takes longer than all else we do for a message, and the sink needs a core for itself.""",
     "batch": """## Sending through a batch API
 
 A stand-in for Mailgun's API on loopback answers each request after 50 ms. The ideal is requests x 50 ms /

@@ -17,7 +17,7 @@ from newsletter.desk.project import Desk, open_desk
 from newsletter.desk.watching import StillTheSame, stamps
 from newsletter.edition.render import make_edition
 from newsletter.errors import NewsletterError, TryLaterError
-from newsletter.mailing import queue, workday
+from newsletter.mailing import ahead, queue, workday
 from newsletter.mailing.carry import lanes
 from newsletter.mailing.clocks import database_clock
 from newsletter.mailing.ledger import Mailing
@@ -46,14 +46,15 @@ def work(desk: Desk, connections: int | None, say: Say) -> None:
         )
     carrier = open_carrier(desk)
     number = connections or carrier.connections
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, ahead.helpers(number) as composing:
         engine = _opened(url, project, stop, say)
         if engine is None:
             return
         try:
             calls = threading.BoundedSemaphore(number)
             orders = partial(order_for, project.root, engine)
-            shop = Workshop(engine, orders, database_clock(engine), stop, say, connections=calls)
+            clock = database_clock(engine)
+            shop = Workshop(engine, orders, clock, stop, say, connections=calls, helpers=composing)
             say(f"{number} connection{'s' * (number != 1)}, waiting for mailings in {file_of(engine)}")
             shift = service.Shift(project.root, shop.clock, stop, leave=True)
             workday.run(shop, postgresql.parameters(url), lanes(carrier, number), lambda: _also(shift, say))

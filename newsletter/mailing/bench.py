@@ -7,13 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, func, select
 
 from newsletter.database.engine import reading
 from newsletter.errors import NewsletterError, StoppedError, TryLaterError
-from newsletter.mailing import audience, ledger, resume
+from newsletter.mailing import ahead, audience, ledger, resume
 from newsletter.mailing.carry import Carriage
 from newsletter.mailing.claims import Taker
 from newsletter.mailing.crew import CHANGED, LOOK_EVERY
@@ -101,6 +102,7 @@ def make_bench(
     held: Lease,
     pace: Pace,
     connections: threading.Semaphore | None = None,
+    helpers: Executor | None = None,
 ) -> Bench:
     """Make what a mailing's chunks are carried with.
 
@@ -132,6 +134,7 @@ def make_bench(
         wait=pace.wait_for,
         started=one.started_at,
         worked=ledger.status(engine, one.name)[0].accepted > 0,
+        helpers=helpers if ahead.pays(order.provider) else None,
         connections=connections,
         sleep=pace.sleep,
     )

@@ -7,6 +7,7 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
 from newsletter.database.engine import writing
@@ -65,6 +66,7 @@ class Carriage:
     streak: Streak = field(default_factory=Streak)
     lock: threading.RLock = field(default_factory=threading.RLock)
     patience: float = 0.0  # seconds
+    helpers: Executor | None = None  # who composes messages ahead; None where that does not pay
     connections: threading.Semaphore | None = None  # as many as requests may be under way; None: one for each lane
     rest_until: dt.datetime | None = None  # the carrier is left alone until then
     rest_words: str = ""  # what it said

@@ -36,6 +36,7 @@ class Chores:
             rows = connection.execute(select(mailing.c.id).where(_needs_care(shop.clock()))).all()
         for row in rows:
             shop.deal(row.id, lambda identity=row.id: self._care(identity))  # type: ignore[misc]
+        shop.clear_ended({row.id for row in rows})
         with writing(shop.engine) as connection:
             queue.forget(connection)
             queue.enqueue(connection)

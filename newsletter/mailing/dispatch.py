@@ -17,7 +17,7 @@ from newsletter.config import Project
 from newsletter.database.engine import Connection, alone, reading, writing
 from newsletter.edition.model import Edition
 from newsletter.errors import NewsletterError, StoppedError
-from newsletter.mailing import audience, encode, flight, headers, inquiry, lease, ledger, queue, recovery, resume
+from newsletter.mailing import ahead, audience, encode, flight, headers, inquiry, lease, ledger, queue, recovery, resume
 from newsletter.mailing.audience import KIND
 from newsletter.mailing.carry import Carriage, lanes, make_batch
 from newsletter.mailing.claims import HaltedError, Taker
@@ -191,6 +191,7 @@ def _carry_all(order: Order, one: Mailing, held: Lease, told: Told | None, pace:
         choices = audience.choices(connection, one.id)
     counter = _Counter(told, ledger.status(order.engine, one.name)[0])
     taker = Taker(order.engine, held, one, choices, order.provider)
+    composing = ahead.helpers(order.provider.connections)
     carriage = Carriage(
         taker,
         compiler,
@@ -201,11 +202,13 @@ def _carry_all(order: Order, one: Mailing, held: Lease, told: Told | None, pace:
         started=one.started_at,
         worked=counter.start.accepted > 0,
         patience=PATIENCE if order.engine.dialect.name == "postgresql" else 0.0,
+        helpers=composing if ahead.pays(order.provider) else None,
         connections=threading.BoundedSemaphore(order.provider.connections),
     )
     speed = Speed(order.engine, order.provider, pace.clock, pace.sleep, pace.stop)
     crew = Crew(taker, carriage, pace, speed, counter.add, order.still)
-    busy = crew.work(lanes(order.provider, order.provider.connections)) or busy
+    with composing:
+        busy = crew.work(lanes(order.provider, order.provider.connections)) or busy
     with writing(order.engine) as connection:
         ledger.mark_finished(connection, one.id, pace.clock())
     return busy

@@ -129,6 +129,7 @@ class Compiler:
             recipient=recipient,
             data=b"".join(runs),
             tag=self.edition.slug,
+            dotless=True,  # see encode for the body; a header's line starts with its name or white space
         )
 
     def _return_path(self, mark: str) -> str:

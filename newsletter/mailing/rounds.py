@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 
 from newsletter.mailing import claims, outcomes
+from newsletter.mailing.ahead import Composing
 from newsletter.mailing.carry import CUT_SHORT, Carriage, Fate, repeatable
 from newsletter.mailing.flight import FlightLog
 from newsletter.mailing.lease import RENEW_AFTER, LostLeaseError
@@ -19,7 +20,8 @@ from newsletter.providers.base import Guard, MessageCarrier, Outcome, ProviderSt
 
 def carry_messages(on: Carriage, provider: MessageCarrier, claim: Claim, flights: FlightLog, speed: Speed) -> Result:
     """Carry a chunk; the result is still to be settled. Raises after settling what it can."""
-    round_ = _Round(on, provider, claim, flights, speed)
+    composing = Composing(on.compiler, claim.letters, on.helpers)
+    round_ = _Round(on, provider, claim, flights, speed, composing)
     try:
         round_.go()
     except ProviderStoppedError as error:
@@ -31,6 +33,8 @@ def carry_messages(on: Carriage, provider: MessageCarrier, claim: Claim, flights
         round_.break_off(f"{CUT_SHORT}: {type(error).__name__}")
         on.settle(claim, round_.result(IN_DOUBT if round_.in_doubt else "broken off", CUT_SHORT))
         raise
+    finally:
+        composing.close()
     return round_.result(round_.word, round_.detail)
 
 
@@ -43,6 +47,7 @@ class _Round:
     claim: Claim
     flights: FlightLog
     speed: Speed
+    composing: Composing
     attempted: int = 0
     accepted: int = 0
     fates: dict[Letter, Fate] = field(default_factory=dict)
@@ -116,7 +121,7 @@ class _Round:
 
     def _hand_over(self, letter: Letter) -> Receipt | None:
         """Deliver a letter; None when its reader has left since the chunk was claimed."""
-        envelope = self.on.compiler.compose(letter.reader, letter.address, letter.name, letter.chosen)
+        envelope = self.composing.of(letter)
         book = self.flights.take_off(self.claim, self.attempted, letter)
         if book != self.book:
             self._look_up_leavers(book)

@@ -11,11 +11,12 @@ import random
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Self
 
-from sqlalchemy import Engine, exists, select
+from sqlalchemy import Engine, and_, exists, select
 
 from newsletter.database.engine import reading, writing
 from newsletter.errors import NewsletterError, StoppedError, TryLaterError
@@ -30,6 +31,7 @@ from newsletter.mailing.pace import LONGEST_WAIT, Chance, Clock, Pace, Sleep
 from newsletter.mailing.rounds import carry_messages
 from newsletter.mailing.stop import AskedToStopError, Stop
 from newsletter.mailing.tables import chunk
+from newsletter.mailing.tables import mailing as mailing_table
 from newsletter.providers.base import BatchCarrier, MessageCarrier
 
 _MOMENT = 0.05  # seconds, after which a row that somebody looked at is free again
@@ -41,8 +43,8 @@ class Workshop:
     """Carries chunks in the threads that call `carry`. `order_for` makes what a mailing is sent from.
 
     `say` is told, in one line each, what a person would want to know. `connections` are as many as requests with
-    batches may be under way; None: one for each thread. `tokens` are those of claims that were granted
-    and may not be settled, `under_way` the mailings and chunks of jobs.
+    batches may be under way; None: one for each thread. `helpers` compose messages ahead. `tokens` are those of claims
+    that were granted and may not be settled, `under_way` the mailings and chunks of jobs.
     """
 
     engine: Engine
@@ -53,6 +55,7 @@ class Workshop:
     sleep: Sleep = time.sleep
     chance: Chance = random.random
     connections: threading.Semaphore | None = None
+    helpers: Executor | None = None
     tokens: set[str] = field(default_factory=set)
     under_way: set[tuple[int, int]] = field(default_factory=set)
     _benches: dict[int, Bench] = field(default_factory=dict)
@@ -260,9 +263,23 @@ class Workshop:
         if one is None:
             return None
         pace = Pace(self.clock, self.sleep, self.stop, self.chance)
-        bench = self._benches[mailing] = make_bench(self.engine, one, self.order_for, self.held, pace, self.connections)
+        bench = make_bench(self.engine, one, self.order_for, self.held, pace, self.connections, self.helpers)
+        self._benches[mailing] = bench
         self.tell(f"{one.name}: at work on it")
         return bench
+
+    def clear_ended(self, wanted: Collection[int]) -> None:
+        """Put away what was made for mailings that somebody else brought to their end, but for the wanted ones."""
+        with self._lock:
+            made = set(self._benches).difference(wanted)
+        if not made:
+            return
+        going = and_(mailing_table.c.state == "sending", mailing_table.c.finished_at.is_(None))
+        with reading(self.engine) as connection:
+            kept = connection.scalars(select(mailing_table.c.id).where(mailing_table.c.id.in_(made), going))
+            ended = made.difference(kept)
+        for one in ended:
+            self.clear(one)
 
     def clear(self, mailing: int | None = None) -> None:
         """Put away what was made for a mailing, or for all."""

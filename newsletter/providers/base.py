@@ -53,7 +53,7 @@ class Guard(StrEnum):
 
 
 class Envelope(NamedTuple):
-    """One reader's message, ready to go. `data` has CRLF line ends and no line that starts with a dot.
+    """One reader's message, ready to go. `data` has CRLF line ends.
 
     A tuple and no dataclass, because one is made for every reader.
     """
@@ -64,6 +64,7 @@ class Envelope(NamedTuple):
     recipient: str
     data: bytes
     tag: str = ""  # names the issue
+    dotless: bool = False  # whether it was made so that no line starts with a dot; else SMTP looks for such lines
 
 
 @dataclass(frozen=True)
@@ -231,5 +232,7 @@ def opaque(name: str) -> str:
 def one_line(text: str | bytes, limit: int = 200) -> str:
     """Make what a server said fit for a report: one line without control characters, at most `limit` characters."""
     known = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    line = _NOT_PRINTED.sub(" ", known[: 4 * limit]).strip()
+    line = known[: 4 * limit].strip()
+    if not line.isprintable() or "  " in line:
+        line = _NOT_PRINTED.sub(" ", line).strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"

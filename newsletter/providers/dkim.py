@@ -130,7 +130,10 @@ def _wrapped(names: str) -> Iterable[str]:
 def relaxed_field(line: bytes) -> bytes:
     """Canonicalise `Name: value`, which may be folded (RFC 6376, 3.4.2). No line end is added."""
     name, _, value = line.partition(b":")
-    return b"%b:%b" % (name.lower().rstrip(b" \t"), _FOLDS.sub(b" ", value).strip(b" "))
+    value = value.strip(b" \t\r\n")
+    if b"\r" in value or b"\n" in value or b"\t" in value or b"  " in value:
+        value = _FOLDS.sub(b" ", value)
+    return b"%b:%b" % (name.lower().rstrip(b" \t"), value)
 
 
 def relaxed_lines(lines: bytes) -> bytes:

@@ -15,6 +15,7 @@ Security = Literal["none", "starttls", "tls"]
 
 _LONGEST_LINE = 8192  # bytes of one line of a reply; RFC 5321 asks for 512, real servers write more
 _MOST_LINES = 100
+_FAREWELL = 2.0  # seconds that QUIT may take to leave
 
 
 class Lost(Exception):  # noqa: N818 - not an error: what became of the message depends on the moment
@@ -62,8 +63,8 @@ class Connection:
 
     def __init__(self, opened: socket.socket, features: Container[str], timeout: float) -> None:
         self._socket = opened
-        self._replies = opened.makefile("rb")
-        self.timeout = timeout
+        self._unread = b""  # what the server has said beyond the line that was read last
+        self._timeout = timeout
         self.open = True
         self.used = False  # whether a transaction was begun: an idle server may have hung up since
         self.pipelining = "pipelining" in features
@@ -80,11 +81,14 @@ class Connection:
         except OSError as error:
             raise Lost(reason(error)) from None
 
-    def read(self) -> Reply:
-        """Read one reply, of one line or several (RFC 5321, 4.2.1). Raises Lost."""
+    def read(self, patience: float | None = None) -> Reply:
+        """Read one reply, of one line or several (RFC 5321, 4.2.1). Raises Lost.
+
+        `patience` is how many seconds each piece of it may take, where that is not the connection's timeout.
+        """
         said = b""
         for _ in range(_MOST_LINES):
-            line = self._line()
+            line = self._line(self._timeout if patience is None else patience)
             code, mark = line[:3], line[3:4]
             if not code.isdigit() or not 200 <= int(code) < 600 or mark not in (b" ", b"-", b"\r", b"\n"):
                 raise Lost(f"no SMTP reply: {one_line(line, 60)}")
@@ -93,23 +97,40 @@ class Connection:
                 return Reply(int(code), said)
         raise Lost("an endless reply")
 
-    def _line(self) -> bytes:
-        try:
-            line = self._replies.readline(_LONGEST_LINE)
-        except OSError as error:
-            raise Lost(reason(error)) from None
-        if not line.endswith(b"\n"):
-            raise Lost("the server closed the connection" if len(line) < _LONGEST_LINE else "an endless reply")
+    def _line(self, patience: float) -> bytes:
+        while (end := self._unread.find(b"\n", 0, _LONGEST_LINE)) < 0:
+            if len(self._unread) >= _LONGEST_LINE:
+                raise Lost("an endless reply")
+            self._unread += self._received(patience)
+        line, self._unread = self._unread[: end + 1], self._unread[end + 1 :]
         return line
 
-    def wait(self, seconds: float) -> None:
-        """Set how long the next replies may take."""
+    def _received(self, patience: float) -> bytes:
+        """Wait for more. The socket's own timeout, which costs a system call, is changed only where it has to be."""
+        try:
+            try:
+                received = self._socket.recv(_LONGEST_LINE) if patience >= self._timeout else self._within(patience)
+            except TimeoutError:
+                if patience <= self._timeout:
+                    raise
+                received = self._within(patience - self._timeout)
+        except OSError as error:
+            raise Lost(reason(error)) from None
+        if not received:
+            raise Lost("the server closed the connection")
+        return received
+
+    def _within(self, seconds: float) -> bytes:
         self._socket.settimeout(seconds)
+        received = self._socket.recv(_LONGEST_LINE)
+        self._socket.settimeout(self._timeout)
+        return received
 
     def quit(self) -> None:
         """Take leave of the server; nothing is under way. Never raises."""
         with contextlib.suppress(OSError, Lost):
-            self.wait(2.0)
+            self._timeout = min(self._timeout, _FAREWELL)
+            self._socket.settimeout(self._timeout)
             self.write(b"QUIT\r\n")
 
     def close(self, wait: float = 0.0) -> None:
@@ -117,11 +138,9 @@ class Connection:
         self.open = False
         with contextlib.suppress(OSError, Lost):
             if wait > 0:
-                self.wait(wait)
-                self.read()
-        for closing in (self._replies, self._socket):
-            with contextlib.suppress(OSError):
-                closing.close()
+                self.read(wait)
+        with contextlib.suppress(OSError):
+            self._socket.close()
 
 
 def reason(error: OSError) -> str:

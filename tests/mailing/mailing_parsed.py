@@ -23,6 +23,8 @@ def compiler(issue: Edition | None = None, mark: str = "", **changes: object) ->
 def parse(data: bytes) -> EmailMessage:
     """Parse a message strictly, after seeing that every byte of it is fit for the wire."""
     assert re.search(rb"(?<!\r)\n|\r(?!\n)|\0|[\x80-\xff]", data) is None
+    assert b"\r\n." not in data  # which is what Envelope.dotless says
+    assert not data.startswith(b".")
     head, _, body = data.partition(b"\r\n\r\n")
     assert max(map(len, head.split(b"\r\n"))) <= 998
     lines = body.split(b"\r\n")

@@ -1,8 +1,8 @@
 """A sender in a process of its own, to be killed: ROOT CARRIER [DIE_AT [DATABASE]].
 
-CARRIER is outbox, smtp:PORT, resend:PORT, the latter two also with /LANES, or the name of a scripted carrier. Such a
-one kills its process with SIGKILL when it is handed reader DIE_AT; every reader it was handed is a line of ROOT/handed.
-After every message a line is printed.
+CARRIER is outbox, smtp:PORT, resend:PORT, the latter two also with /LANES, or the name of a scripted carrier. Mail by
+SMTP is signed when there is a key ROOT/dkim.pem. A scripted carrier kills its process with SIGKILL when it is handed
+reader DIE_AT; every reader it was handed is a line of ROOT/handed. After every message a line is printed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def provider(kind: str, root: Path, die_at: int) -> Provider:
     port, _, lanes = where.partition("/")
     if name == "smtp":
         smtp = {"name": name, "host": "127.0.0.1", "port": port, "security": "none", "connections": lanes or 2}
-        return open_provider(smtp, root)
+        keys = [{"selector": "test", "key": "file:dkim.pem"}] if (root / "dkim.pem").exists() else []
+        return open_provider({**smtp, "dkim": keys}, root)
     if name == "resend":
         api = {"name": name, "key": "file:secret.key", "base_url": f"http://127.0.0.1:{port}", "rate": 10_000}
         return open_provider({**api, "connections": lanes or 2}, root)

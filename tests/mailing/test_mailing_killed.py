@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 from components import sink_user
+from cryptography.hazmat.primitives.asymmetric import rsa
+from dkim_verifiers import write_key
 from mailing_carriers import ACCEPTED, DEFERRED, Asked, Batches, BlindBatches, Messages, Repeatable
 from mailing_house import House, edition
 from sqlalchemy import update
@@ -223,10 +225,13 @@ def received(folder: Path) -> collections.Counter[int]:
     return collections.Counter(readers)
 
 
+@pytest.mark.parametrize("signed", [False, True], ids=["plain", "signed"])
 def test_killed_at_many_points_smtp_misses_nobody_and_leaves_at_most_one_unknown_a_connection_and_kill(
-    house: House, sink: tuple[int, Path]
+    house: House, sink: tuple[int, Path], *, signed: bool
 ) -> None:
     port, folder = sink
+    if signed:
+        write_key(house.root / "dkim.pem", rsa.generate_private_key(65537, 2048))
     house.enrol(range(1, 2001))
     dice = random.Random(11)  # noqa: S311 - as above
     codes = [kill_after(house, f"smtp:{port}", dice.randrange(1, 300)) for _ in range(6)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import signal
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from mailing_carriers import ACCEPTED, DEFERRED, Batches, BlindBatches, Messages
@@ -79,6 +79,26 @@ def test_each_job_carries_its_own_chunk_and_the_last_one_finishes_the_mailing(be
     assert hands.said == [f"{NAME}: at work on it", f"{NAME}: nothing is left to send"]
     with reading(begun.engine) as connection:
         assert connection.execute(select(worker.c.owner)).all() == []
+
+
+def test_a_worker_lets_go_of_a_mailing_that_another_one_brought_to_its_end(begun: House) -> None:
+    @dataclass
+    class Closing(Batches):
+        closed: bool = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    first, second = Hands(begun, carrier := Closing()), Hands(begun, Batches())
+    with first.shop, second.shop:
+        first.shop.carry(1, 0)
+        first.chores()
+        assert not carrier.closed
+        second.shop.carry(1, 1)
+        second.shop.carry(1, 2)
+        assert begun.status().finished is not None
+        first.chores()
+        assert carrier.closed
 
 
 def test_a_job_too_many_claims_nothing(begun: House) -> None:
