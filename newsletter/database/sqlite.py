@@ -6,6 +6,7 @@ half-way; a reading one starts with a plain BEGIN: a snapshot that waits for nob
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
@@ -53,10 +54,17 @@ def path_of(rest: str, root: Path, said: str) -> Path:
 
 
 def _make_file(path: Path) -> None:
-    """Create a missing file so that only its owner can read it; SQLite gives its side files the same mode."""
+    """Create a missing file so that only its owner can read it; SQLite gives its side files the same mode.
+
+    One that is there is not opened: closing it would take away the locks that SQLite has on it in this process
+    (sqlite.org/howtocorrupt.html, 2.2).
+    """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        if not path.exists():  # resolved, or a link to nothing would pass for a file that is there
+            os.close(os.open(path.resolve(), os.O_CREAT | os.O_RDWR, 0o600))
+        elif path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     except OSError as error:
         raise NewsletterError(f"{source.display(path)}: the database cannot be opened: {error.strerror}") from None
 

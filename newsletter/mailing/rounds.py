@@ -15,7 +15,7 @@ from newsletter.mailing.letters import Letter
 from newsletter.mailing.outcomes import Claim, Result
 from newsletter.mailing.speed import Speed
 from newsletter.mailing.streak import MOST_IN_A_ROW
-from newsletter.providers.base import Guard, MessageCarrier, Outcome, ProviderStoppedError, Receipt
+from newsletter.providers.base import Envelope, Guard, MessageCarrier, Outcome, ProviderStoppedError, Receipt
 
 
 def carry_messages(on: Carriage, provider: MessageCarrier, claim: Claim, flights: FlightLog, speed: Speed) -> Result:
@@ -34,6 +34,7 @@ def carry_messages(on: Carriage, provider: MessageCarrier, claim: Claim, flights
         on.settle(claim, round_.result(IN_DOUBT if round_.in_doubt else "broken off", CUT_SHORT))
         raise
     finally:
+        round_.retract()
         composing.close()
     return round_.result(round_.word, round_.detail)
 
@@ -58,6 +59,7 @@ class _Round:
     book: int = 0  # the mark of the readers' book when it was looked into last
     gone: dict[Letter, str] = field(default_factory=dict)
     aside_until: dt.datetime | None = None
+    following: Envelope | None = None  # what the carrier was told comes next
 
     @property
     def tracked(self) -> bool:
@@ -121,19 +123,36 @@ class _Round:
 
     def _hand_over(self, letter: Letter) -> Receipt | None:
         """Deliver a letter; None when its reader has left since the chunk was claimed."""
-        envelope = self.composing.of(letter)
+        envelope, following = self.composing.of(letter), self._next()
         book = self.flights.take_off(self.claim, self.attempted, letter)
         if book != self.book:
             self._look_up_leavers(book)
         if letter in self.gone:
+            self.retract()
             self._leave_out(letter)
             return None
         self.in_flight = letter
+        self.following = None if following is None or following[0] in self.gone else following[1]
         try:
-            return self.provider.deliver(envelope)
+            return self.provider.deliver(envelope, self.following)
         except ProviderStoppedError:
             self.in_flight = None
             raise
+
+    def _next(self) -> tuple[Letter, Envelope] | None:
+        """Return what leaves next, if nothing makes it wait."""
+        place = self.attempted + 1
+        if self.speed.agreed or place == len(self.claim.letters):
+            return None
+        letter = self.claim.letters[place]
+        envelope = self.composing.ready(letter)
+        return None if envelope is None else (letter, envelope)
+
+    def retract(self) -> None:
+        """Tell the carrier that the message that was to follow does not."""
+        if self.following is not None:
+            self.provider.retract(self.following)
+            self.following = None
 
     def _look_up_leavers(self, book: int) -> None:
         rest = self.claim.letters[self.attempted :]

@@ -30,6 +30,11 @@ class Speed:
         self._sleep = sleep
         self._stopping = stopping
 
+    @property
+    def agreed(self) -> bool:
+        """Whether anything makes a message wait for its turn."""
+        return self._bucket is not None or bool(self._domains)
+
     def wait(self) -> None:
         """Wait for the turn of one call; return early when somebody wants to stop."""
         if self._bucket is not None:

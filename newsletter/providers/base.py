@@ -192,8 +192,16 @@ class MessageCarrier(Provider):
     """Carries one message per call."""
 
     @abstractmethod
-    def deliver(self, envelope: Envelope) -> Receipt:
-        """Hand one message over. Raises ProviderStoppedError when the carrier refuses us altogether."""
+    def deliver(self, envelope: Envelope, following: Envelope | None = None) -> Receipt:
+        """Hand one message over. Raises ProviderStoppedError when the carrier refuses us altogether.
+
+        `following` is what will be handed over next by the same caller, if nothing comes up: a carrier may prepare for
+        it, as long as nothing can be delivered of it before its own turn. What comes up is told by `retract`.
+        """
+
+    def retract(self, envelope: Envelope) -> None:
+        """Take back the preparation for a message that was named as the following one. Never raises."""
+        del envelope
 
     def knows(self, envelope: Envelope) -> bool | None:
         """Say whether the carrier has this message; None when it cannot be asked."""

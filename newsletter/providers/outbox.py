@@ -55,8 +55,9 @@ class Outbox(MessageCarrier):
         """Return the folder: only there does the same message again make no second copy."""
         return str(self.folder.resolve())
 
-    def deliver(self, envelope: Envelope) -> Receipt:
+    def deliver(self, envelope: Envelope, following: Envelope | None = None) -> Receipt:
         """Write one message. Raises ProviderStoppedError when the disk is full or the folder cannot be written."""
+        del following
         target = self._path(envelope)
         draft = target.with_name(f".{target.name}.tmp")
         try:

@@ -31,8 +31,9 @@ class Ses(SesAccount, MessageCarrier):
     max_bytes = 40 * 1000 * 1000  # of a message in base64 (vendor's page on quotas, 2026)
     settings: ClassVar[type[Settings]] = SesSettings
 
-    def deliver(self, envelope: Envelope) -> Receipt:
+    def deliver(self, envelope: Envelope, following: Envelope | None = None) -> Receipt:
         """Send one message in one request."""
+        del following
         request = self.build(envelope)
         return too_large(request, self.max_bytes) or self.interpret(self.ask(request))
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
+import sys
+import time
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +16,19 @@ from newsletter.providers.base import one_line
 
 Security = Literal["none", "starttls", "tls"]
 
+_ACKNOWLEDGE: int | None = getattr(socket, "TCP_QUICKACK", None)
 _LONGEST_LINE = 8192  # bytes of one line of a reply; RFC 5321 asks for 512, real servers write more
 _MOST_LINES = 100
+_TIMED_OUT = (TimeoutError, BlockingIOError)  # as Python says it, and as Linux does
 _FAREWELL = 2.0  # seconds that QUIT may take to leave
 
 
 class Lost(Exception):  # noqa: N818 - not an error: what became of the message depends on the moment
     """The connection is gone, or the server said nothing that can be understood."""
+
+
+class Silent(Lost):
+    """The server is there, and said nothing in time."""
 
 
 class Unreachable(Exception):  # noqa: N818 - the same
@@ -66,6 +75,7 @@ class Connection:
         self._unread = b""  # what the server has said beyond the line that was read last
         self._timeout = timeout
         self.open = True
+        self.begun = 0.0  # when the commands of the next transaction left (monotonic), whose replies are unread; 0: no
         self.used = False  # whether a transaction was begun: an idle server may have hung up since
         self.pipelining = "pipelining" in features
         self.size = "size" in features
@@ -73,13 +83,33 @@ class Connection:
         self.utf8 = "smtputf8" in features
         # Without this, the last piece of a message waits for the acknowledgement of the one before: 40 ms a reader.
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._wait(timeout)
 
-    def write(self, data: bytes) -> None:
-        """Send bytes; when this raises Lost, the last of them never left."""
+    def write(self, *parts: bytes, more: bytes = b"") -> None:
+        """Send bytes; when this raises Lost, the last of them never left.
+
+        `more` goes with them, in the same packet where that can be. Whether it has left the replies will tell.
+        """
+        data, sent = b"".join((*parts, more)), 0
+        needed = len(data) - len(more)
+        until = time.monotonic() + self._timeout
         try:
-            self._socket.sendall(data)
+            while sent < len(data):
+                if time.monotonic() > until:
+                    raise TimeoutError
+                sent += self._socket.send(memoryview(data)[sent:])
         except OSError as error:
-            raise Lost(reason(error)) from None
+            if sent < needed:
+                raise Lost(reason(error)) from None
+
+    def acknowledge(self) -> None:
+        """Tell the server at once that we have what it said, unless there is more of that to read.
+
+        Nagle's algorithm keeps back its next small packet until then, and our side takes 40 ms (Linux, tcp(7)).
+        """
+        if _ACKNOWLEDGE is not None and not self._unread:
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.IPPROTO_TCP, _ACKNOWLEDGE, 1)
 
     def read(self, patience: float | None = None) -> Reply:
         """Read one reply, of one line or several (RFC 5321, 4.2.1). Raises Lost.
@@ -110,10 +140,12 @@ class Connection:
         try:
             try:
                 received = self._socket.recv(_LONGEST_LINE) if patience >= self._timeout else self._within(patience)
-            except TimeoutError:
+            except _TIMED_OUT:
                 if patience <= self._timeout:
                     raise
                 received = self._within(patience - self._timeout)
+        except _TIMED_OUT as error:
+            raise Silent(reason(error)) from None
         except OSError as error:
             raise Lost(reason(error)) from None
         if not received:
@@ -121,21 +153,37 @@ class Connection:
         return received
 
     def _within(self, seconds: float) -> bytes:
-        self._socket.settimeout(seconds)
+        self._wait(seconds)
         received = self._socket.recv(_LONGEST_LINE)
-        self._socket.settimeout(self._timeout)
+        self._wait(self._timeout)
         return received
+
+    def _wait(self, seconds: float) -> None:
+        """Set how long the socket waits for one piece, in or out.
+
+        With its own timeout Python asks the system before each piece whether there is any, which doubles the calls that
+        a message takes. Linux can be told (socket(7)); not where TLS stands in between.
+        """
+        seconds = max(0.001, seconds)  # zero would be for ever
+        self._socket.settimeout(seconds)
+        if sys.platform != "linux" or type(self._socket) is not socket.socket:
+            return
+        limit = struct.pack("@ll", *divmod(round(seconds * 1_000_000), 1_000_000))
+        with contextlib.suppress(OSError):  # a system whose numbers have another size keeps Python's way
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+            self._socket.settimeout(None)
 
     def quit(self) -> None:
         """Take leave of the server; nothing is under way. Never raises."""
         with contextlib.suppress(OSError, Lost):
             self._timeout = min(self._timeout, _FAREWELL)
-            self._socket.settimeout(self._timeout)
+            self._wait(self._timeout)
             self.write(b"QUIT\r\n")
 
     def close(self, wait: float = 0.0) -> None:
         """Hang up, after waiting so many seconds for a last word. Never raises."""
-        self.open = False
+        self.open, self.begun = False, 0.0
         with contextlib.suppress(OSError, Lost):
             if wait > 0:
                 self.read(wait)
@@ -145,7 +193,7 @@ class Connection:
 
 def reason(error: OSError) -> str:
     """Say in a few words why a connection failed."""
-    if isinstance(error, TimeoutError) or "timed out" in str(error):  # smtplib tells of it as a disconnection
+    if isinstance(error, _TIMED_OUT) or "timed out" in str(error):  # smtplib tells of it as a disconnection
         return "no answer in time"
     if isinstance(error, socket.gaierror):
         return f"there is no such host ({error.strerror})"

@@ -198,7 +198,7 @@ class SmtpStand(Stand):
         self.bad.add(address)
 
     def asked_to_send(self) -> list[set[int]]:
-        return [_readers(command.encode()) for _, command in self.server.commands if command.startswith("RCPT")]
+        return [_readers(message) for message in self.server.messages]
 
     def lost(self) -> set[int]:
         return self.met

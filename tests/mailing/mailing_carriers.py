@@ -36,6 +36,8 @@ class Messages(MessageCarrier):
 
     answer: Callable[[int], Receipt] = lambda _: ACCEPTED
     sent: list[Envelope] = field(default_factory=list)
+    prepared: list[int] = field(default_factory=list)
+    retracted: list[int] = field(default_factory=list)
     where: str = ""
     connections: int = 1
     rate: float | None = None
@@ -47,11 +49,16 @@ class Messages(MessageCarrier):
     def place(self) -> str:
         return self.where
 
-    def deliver(self, envelope: Envelope) -> Receipt:
+    def deliver(self, envelope: Envelope, following: Envelope | None = None) -> Receipt:
         receipt = self.answer(envelope.reader)
+        if following is not None:
+            self.prepared.append(following.reader)
         if receipt.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN):
             self.sent.append(envelope)
         return receipt
+
+    def retract(self, envelope: Envelope) -> None:
+        self.retracted.append(envelope.reader)
 
     @property
     def readers(self) -> list[int]:

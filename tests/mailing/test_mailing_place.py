@@ -147,8 +147,8 @@ def _kill_at(house: House, outbox: Outbox, number: int) -> None:
         try:
             own, deliver = House(house.root), outbox.deliver
 
-            def deliver_until(envelope):  # type: ignore[no-untyped-def]
-                receipt = deliver(envelope)
+            def deliver_until(envelope, following):  # type: ignore[no-untyped-def]
+                receipt = deliver(envelope, following)
                 if len(_files(outbox)) == number:
                     os.kill(os.getpid(), signal.SIGKILL)
                 return receipt

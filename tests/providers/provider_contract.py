@@ -213,6 +213,22 @@ class MessageCarrierContract(ProviderContract):
         addresses = [re.search(rb"To: (\S+)", data)[1] for data in self.arrived(carrier)]
         assert sorted(addresses) == sorted(b"reader%d@example.org" % reader for reader in range(1, 41))
 
+    def test_messages_that_are_named_ahead_arrive_once_each(self, carrier: MessageCarrier) -> None:
+        sent = [envelope(reader) for reader in range(1, 41)]
+        for one, following in zip(sent, [*sent[1:], None], strict=True):
+            assert carrier.deliver(one, following).outcome is Outcome.ACCEPTED
+        carrier.close()
+        assert Counter(self.arrived(carrier)) == Counter(one.data for one in sent)
+
+    def test_a_message_that_was_named_ahead_and_does_not_come_never_arrives(self, carrier: MessageCarrier) -> None:
+        for reader, retracted in ((1, 2), (3, 4)):
+            assert carrier.deliver(envelope(reader), envelope(retracted)).outcome is Outcome.ACCEPTED
+            carrier.retract(envelope(retracted))
+        carrier.retract(envelope(99))
+        assert carrier.deliver(envelope(5), envelope(6)).outcome is Outcome.ACCEPTED  # and that is the end
+        carrier.close()
+        assert Counter(self.arrived(carrier)) == Counter(envelope(reader).data for reader in (1, 3, 5))
+
     def test_what_it_knows_and_what_a_repetition_does_agree_with_its_guard(self, carrier: MessageCarrier) -> None:
         sent = envelope(5)
         assert carrier.knows(sent) in (False, None)

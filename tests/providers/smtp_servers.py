@@ -63,13 +63,18 @@ def _wait_for(port: int) -> None:
 
 
 def dumped(folder: Path) -> list[tuple[str, str, bytes]]:
-    """Read what a sink wrote: the arguments of MAIL and RCPT, and the message with CRLF line ends."""
+    """Read what a sink wrote: the arguments of MAIL and RCPT, and the message with CRLF line ends.
+
+    It makes a file at DATA; one in which nothing came after that is no message.
+    """
     found = []
     for path in folder.iterdir():
         head, _, rest = path.read_bytes().partition(b"\n\tby smtp-sink")
         given = dict(line.split(": ", 1) for line in head.decode().split("\n") if line.startswith("X-"))
-        message = rest.split(b"\n", 2)[2].removesuffix(b"\n").replace(b"\n", b"\r\n")
-        found.append((given["X-Mail-Args"], given["X-Rcpt-Args"], message))
+        after = rest.split(b"\n", 2)
+        if len(after) == 3:
+            message = after[2].removesuffix(b"\n").replace(b"\n", b"\r\n")
+            found.append((given["X-Mail-Args"], given["X-Rcpt-Args"], message))
     return found
 
 

@@ -148,8 +148,8 @@ def test_a_carrier_that_no_settings_can_name_says_so() -> None:
         def describe(self) -> str:
             return "double"
 
-        def deliver(self, envelope: object) -> object:  # type: ignore[override]
-            return super().deliver(envelope)  # type: ignore[arg-type, safe-super]
+        def deliver(self, envelope: object, following: object = None) -> object:  # type: ignore[override]
+            return super().deliver(envelope, following)  # type: ignore[arg-type, safe-super]
 
     with pytest.raises(TypeError, match="Double cannot be named"):
         Double.open(None, Path())
