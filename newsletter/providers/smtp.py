@@ -16,10 +16,12 @@ from newsletter.providers.http import is_loopback
 from newsletter.providers.smtp_connection import Account, Connection, Lost, Reply, Silent, Unreachable
 from newsletter.providers.smtp_transaction import (
     GOING,
+    Doubtful,
     Groups,
     begin,
     commands,
     hand_over,
+    has_refused,
     idle_too_long,
     invited,
     leave,
@@ -193,8 +195,7 @@ class Smtp(MessageCarrier):
     def _transact(self, envelope: Envelope, connection: Connection, following: Envelope | None) -> Receipt | None:
         """Go through one transaction; None when it is to be begun again, and nothing was delivered.
 
-        So it is when the server had hung up before it, and when it was begun behind a message and that may be why it
-        failed.
+        So it is when the server had hung up before it, and when it was begun behind a message and came to no clear end.
         """
         try:
             group = () if connection.begun else commands(connection, envelope)
@@ -213,9 +214,10 @@ class Smtp(MessageCarrier):
                 follows = following is not None and self._groups.may_follow(connection)
                 hand_over(connection, envelope, following if follows else None)
         except Lost as lost:
-            connection.close()
-            if not group and (isinstance(lost, Silent) or not idle_too_long(replies)):
+            if not group and isinstance(lost, Silent | Doubtful):
                 self._groups.refused()
+            connection.close()
+            if not group and (isinstance(lost, Doubtful) or not has_refused(replies)):
                 return None
             if used and idle_too_long(replies):
                 return None
@@ -231,6 +233,8 @@ class Smtp(MessageCarrier):
                 self._groups.refused()
             connection.close()
             return Receipt(Outcome.UNKNOWN, f"no reply to the message: {lost}")
+        if connection.begun:
+            connection.begun = time.monotonic()  # from now on the server waits for the next one
         if reply.positive:
             return Receipt(Outcome.ACCEPTED, str(reply))
         if reply.code == GOING or reply.code < 400:

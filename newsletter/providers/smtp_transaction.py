@@ -14,8 +14,12 @@ from newsletter.providers.smtp_connection import Connection, Lost, Reply
 COMMANDS = 3  # of a transaction: MAIL, RCPT, DATA
 GOING = 421  # the server closes the connection, whatever was asked (RFC 5321, 3.8)
 
-_OUT_OF_ORDER = frozenset({500, 501, 502, 503})
+_OUT_OF_ORDER = frozenset({500, 502, 503})  # RFC 5321, 4.2.2: not 501, which is about what stands in the command
 _ADDRESS = re.compile(r"[^\s<>\x00-\x20\x7f-\x9f]+@[^\s<>@\x00-\x20\x7f-\x9f]+")
+
+
+class Doubtful(Lost):
+    """A group that came behind a message was refused, and that may be why."""
 
 
 class Groups:
@@ -38,6 +42,7 @@ class Groups:
             if self._trial is not None and self._trial.begun:
                 return False
             self._trial = connection
+            connection.begun = time.monotonic()  # as it is about to be
             return True
 
     def borne(self) -> None:
@@ -74,24 +79,34 @@ def commands(connection: Connection, envelope: Envelope) -> tuple[bytes, bytes, 
 def begin(connection: Connection, group: Sequence[bytes], replies: list[Reply]) -> None:
     """Send MAIL, RCPT and DATA, in one write where the server allows it (RFC 2920), and collect the replies.
 
-    Without a group it was sent behind the message before, and only the replies are left to be read. Raises Lost, also
-    when such a group is refused in a way that may be about how it came.
+    Without a group it was sent behind the message before, and only the replies are left to be read. Raises Lost, and
+    Doubtful when such a group is refused in a way that may be about how it came.
     """
-    connection.begun = 0.0
-    alone = not connection.pipelining
     if not group:
-        connection.acknowledge()
-    elif not alone:
+        _collect(connection, replies)
+        return
+    if connection.pipelining:
         connection.write(*group)
-    for number in range(COMMANDS):
-        if alone:
-            connection.write(group[number])
+    for command in group:
+        if not connection.pipelining:
+            connection.write(command)
         reply = connection.read()
         replies.append(reply)
-        if reply.code == GOING or (reply.code >= 400 and alone):
+        if reply.code == GOING or (reply.code >= 400 and not connection.pipelining):
             return
-    if not group and _is_doubtful(replies):
-        raise Lost(str(replies[0]))
+
+
+def _collect(connection: Connection, replies: list[Reply]) -> None:
+    connection.acknowledge()
+    try:
+        while len(replies) < COMMANDS and not (replies and replies[-1].code == GOING):
+            replies.append(connection.read())
+    except Lost:
+        if not _is_doubtful(replies):
+            raise
+    if _is_doubtful(replies):
+        raise Doubtful(str(replies[0]))
+    connection.begun = 0.0
 
 
 def invited(replies: list[Reply]) -> bool:
@@ -124,11 +139,16 @@ def _ended(envelope: Envelope) -> tuple[bytes, bytes]:
     return data, b".\r\n" if data.endswith(b"\r\n") else b"\r\n.\r\n"
 
 
+def has_refused(replies: Sequence[Reply]) -> bool:
+    """Say whether the server refused a command, other than by taking its leave."""
+    return any(reply.code >= 400 and reply.code != GOING for reply in replies)
+
+
 def _is_doubtful(replies: Sequence[Reply]) -> bool:
     """Say whether the refusal of a group may be about how it came: behind a message.
 
-    So it may where MAIL was refused, or the first refusal says that a command is unknown or out of order (RFC 5321,
-    4.2.4 and 4.3.2); not where the server takes its leave.
+    So it may where MAIL was refused, or the first refusal says that a command is unknown or out of order; not where the
+    server takes its leave.
     """
     stage, code = next(((stage, one.code) for stage, one in enumerate(replies) if one.code >= 400), (0, 0))
     return code in _OUT_OF_ORDER or (code not in (0, GOING) and stage == 0)

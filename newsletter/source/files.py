@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class Source:
 def display(path: Path) -> str:
     """Name a file as the person at the keyboard would: relative to where they are, where that is shorter."""
     try:
-        relative = path.resolve().relative_to(Path.cwd())
+        relative = Path(os.path.realpath(path)).relative_to(Path.cwd())
     except ValueError:
         return str(path)
     return str(relative)

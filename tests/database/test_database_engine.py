@@ -421,3 +421,15 @@ def test_moments_come_back_as_they_went_in_and_never_without_a_zone(engine: Engi
         assert connection.scalar(select(table.c.id).where(table.c.at == whens[1])) == 2
     with pytest.raises(Exception, match="without a time zone"), writing(engine) as connection:
         connection.execute(insert(table), [{"at": dt.datetime(2016, 4, 22)}])  # noqa: DTZ001 - the mistake under test
+
+
+def test_a_link_to_nothing_yet_makes_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+    (tmp_path / "book.db").symlink_to(tmp_path / "elsewhere.db")
+    open_database("sqlite:///book.db", tmp_path).dispose()
+    assert (tmp_path / "elsewhere.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_to_itself_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "book.db").symlink_to(tmp_path / "book.db")
+    with pytest.raises(NewsletterError, match=r"book\.db: the database cannot be opened: Too many levels"):
+        open_database("sqlite:///book.db", tmp_path)

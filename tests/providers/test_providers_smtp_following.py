@@ -181,6 +181,7 @@ def test_a_server_that_refuses_the_group_and_hangs_up_gets_no_more_of_them() -> 
     [
         {"RCPT": ["250 ok", "503 MAIL first"], "DATA": ["354 go", "503 RCPT first"]},
         {"DATA": ["354 go", "503 RCPT first"]},
+        {"RCPT": ["250 ok", "500 what?"], "DATA": ["354 go", "500 what?"]},
         {"MAIL": ["250 ok", "500 what?"], "RCPT": ["250 ok", "500 what?"], "DATA": ["354 go", "500 what?"]},
     ],
 )
@@ -226,6 +227,39 @@ def test_a_server_is_not_believed_to_wait_for_long(monkeypatch: pytest.MonkeyPat
         assert carrier.deliver(envelope(2)).outcome is Outcome.ACCEPTED
         assert server.connections == 2
         assert len(server.messages) == 2
+
+
+class Slow(ScriptedServer):
+    """A server that looks at each message for a while before it answers."""
+
+    def _message(self, lines: Any) -> bytes:
+        data = super()._message(lines)
+        time.sleep(0.2)
+        return data
+
+
+def test_a_slow_server_waits_from_its_answer_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smtp, "BEGUN_FOR", 0.1)
+    with Slow() as server:
+        assert outcomes(in_a_row(carrier_for(server.port), [1, 2, 3])) == [Outcome.ACCEPTED] * 3
+        assert server.connections == 1
+
+
+class HangsUpAtRset(ScriptedServer):
+    def _reply(self, connection: socket.socket, lines: Any, command: str) -> str:
+        if command == "RSET":
+            raise ConnectionAbortedError
+        return super()._reply(connection, lines, command)
+
+
+def test_a_clear_refusal_is_believed_although_the_server_hangs_up_then() -> None:
+    with HangsUpAtRset({"RCPT": ["250 ok", "550 who"], "DATA": ["354 go", "554 no valid recipients"]}) as server:
+        assert outcomes(in_a_row(carrier_for(server.port), [1, 2, 3])) == [
+            Outcome.ACCEPTED,
+            Outcome.REJECTED,
+            Outcome.ACCEPTED,
+        ]
+        assert recipients(server) == ["1", "2", "3"]
 
 
 def test_a_message_that_was_composed_anew_is_asked_for_anew() -> None:
