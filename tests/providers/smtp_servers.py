@@ -65,11 +65,14 @@ def _wait_for(port: int) -> None:
 def dumped(folder: Path) -> list[tuple[str, str, bytes]]:
     """Read what a sink wrote: the arguments of MAIL and RCPT, and the message with CRLF line ends.
 
-    It makes a file at DATA; one in which nothing came after that is no message.
+    It makes a file at DATA, and takes it away again when it sees that the client hung up instead of sending a message.
     """
     found = []
     for path in folder.iterdir():
-        head, _, rest = path.read_bytes().partition(b"\n\tby smtp-sink")
+        try:
+            head, _, rest = path.read_bytes().partition(b"\n\tby smtp-sink")
+        except FileNotFoundError:
+            continue
         given = dict(line.split(": ", 1) for line in head.decode().split("\n") if line.startswith("X-"))
         after = rest.split(b"\n", 2)
         if len(after) == 3:
